@@ -1,0 +1,1 @@
+"""Ways of running, briefs, and the vocabulary of the embedded models."""

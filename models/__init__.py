@@ -1,0 +1,1 @@
+"""The embedded models: their vocabulary, their loaders, and the recipes that trained them."""
