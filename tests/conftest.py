@@ -1,0 +1,48 @@
+"""What all tests share: skipping by name, the folder of real data, one small Ray for the whole session."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def missing(what: str) -> None:
+    """Skips the calling test, naming what is missing; under LAYERPRISM_REQUIRE_ALL=1 the test fails instead."""
+    if os.environ.get("LAYERPRISM_REQUIRE_ALL") == "1":
+        pytest.fail(f"{what} is missing, and LAYERPRISM_REQUIRE_ALL=1 allows no skip")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], None]:
+    """`missing`, for tests that look for a system program or a font themselves."""
+    return missing
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Real layers and layouts, which stand beside the checkout and are never copied into it."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        missing("the folder ../shared with real layers and layouts")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[Any]:
+    """One small local Ray for all tests: a second one on a host breaks the first."""
+    import ray
+
+    ray.init(
+        num_cpus=4,
+        object_store_memory=256 * 1024**2,
+        include_dashboard=False,
+        configure_logging=False,
+        log_to_driver=False,
+    )
+    yield ray
+    ray.shutdown()
