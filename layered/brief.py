@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -104,12 +105,17 @@ def read_briefs(path: Path) -> tuple[list[Brief], list[BadBrief]]:
     Raises:
         UserError: when the file cannot be read as UTF-8 text.
     """
+    found = [each for _, each in iterate_briefs(path)]
+    briefs = [each for each in found if isinstance(each, Brief)]
+    return briefs, [each for each in found if isinstance(each, BadBrief)]
+
+
+def iterate_briefs(path: Path) -> Iterator[tuple[int, Brief | BadBrief]]:
+    """Line by line: the line's number, and the brief that stands there or what is wrong with it. Raises as `read_briefs`."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read briefs from {path}: {error}") from error
-    briefs: list[Brief] = []
-    bad: list[BadBrief] = []
     first_line_of: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -117,15 +123,14 @@ def read_briefs(path: Path) -> tuple[list[Brief], list[BadBrief]]:
         try:
             brief = Brief.model_validate_json(line)
         except ValidationError as error:
-            bad.append(BadBrief(path, number, describe_validation_error(error)))
+            yield number, BadBrief(path, number, describe_validation_error(error))
             continue
         if brief.id in first_line_of:
             message = f"id {brief.id!r} was already used on line {first_line_of[brief.id]}"
-            bad.append(BadBrief(path, number, message))
+            yield number, BadBrief(path, number, message)
             continue
         first_line_of[brief.id] = number
-        briefs.append(brief)
-    return briefs, bad
+        yield number, brief
 
 
 def write_briefs(path: Path, briefs: list[Brief]) -> None:
