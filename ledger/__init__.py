@@ -1,0 +1,1 @@
+"""The run directory: storage, commit records, index, decisions, publications."""

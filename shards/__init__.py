@@ -1,0 +1,1 @@
+"""Samples to tar files and back: writer, reader, manifest, dataset card, verification."""
