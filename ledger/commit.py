@@ -22,6 +22,7 @@ from layered.rendering import encode_webp
 from layered.scores import Score
 from layered.sidecar import Sidecar
 from ledger.storage import LocalStorage
+from shards.manifest import MEMBER_TYPE, SCORE_TYPE, member_row, score_row
 from shards.tar import Member, TarWriter
 
 CHUNKS_FOLDER = "chunks"
@@ -29,10 +30,6 @@ CHUNKS_FOLDER = "chunks"
 RAW_BASE_MEMBER = "raw_base.png"
 THUMBNAIL_WHOLE_MEMBER = "thumb_whole.webp"
 
-MEMBER_TYPE = pa.struct(
-    [("name", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("sha256", pa.string())]
-)
-SCORE_TYPE = pa.struct([("layer_index", pa.int32()), ("name", pa.string()), ("score", pa.float64())])
 FEATURES_TYPE = pa.map_(pa.string(), pa.binary())
 BATCH_SHAPE_TYPE = pa.struct([("layer_index", pa.int32()), ("shape", pa.list_(pa.int32()))])
 FAILURE_TYPE = pa.struct(
@@ -172,11 +169,6 @@ def thumbnail_member(layer_index: int) -> str:
     return "thumb_" + layer_member(layer_index).removesuffix(".png") + ".webp"
 
 
-def is_sample_member(name: str) -> bool:
-    """Whether a member belongs to the sample itself, not to the chunk's extras (raws, thumbnails)."""
-    return not name.startswith(("raw_", "thumb_"))
-
-
 def write_chunk(storage: LocalStorage, commit: ChunkRevision, samples: Sequence[ChunkSample]) -> bool:
     """Commits samples, in the order given. The first commit wins: where the record exists, nothing is written.
 
@@ -237,10 +229,3 @@ def _row(sample: ChunkSample, members: tuple[Member, ...]) -> dict[str, object]:
         },
     }
 
-
-def member_row(member: Member) -> dict[str, object]:
-    return {"name": member.name, "offset": member.offset, "size": member.size, "sha256": member.sha256}
-
-
-def score_row(score: Score) -> dict[str, object]:
-    return {"layer_index": score.layer_index, "name": score.name, "score": score.score}

@@ -19,10 +19,10 @@ from layered.errors import UserError
 from layered.image import LayeredImage
 from layered.scores import Score
 from layered.sidecar import Sidecar
-from ledger.commit import RECORD_SCHEMA, ChunkRevision, Failure, committed, is_sample_member
+from ledger.commit import RECORD_SCHEMA, ChunkRevision, Failure, committed
 from ledger.rescoring import rescored_tables
 from ledger.storage import LocalStorage
-from shards.tar import Member, read_members
+from shards.tar import Member, is_sample_member, read_members
 
 INDEX_FILE = "index/records.parquet"
 _COMMITS_KEY = b"layerprism.commits"

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from layered.scores import Score
-from ledger.commit import CHUNKS_FOLDER, FEATURES_TYPE, SCORE_TYPE, ChunkRevision, score_row
+from ledger.commit import CHUNKS_FOLDER, FEATURES_TYPE, ChunkRevision
 from ledger.storage import LocalStorage
+from shards.manifest import SCORE_TYPE, score_row
 
 SCORES_FOLDER = "scores"
 RESCORED_SCHEMA = pa.schema(

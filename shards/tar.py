@@ -32,6 +32,11 @@ class Member:
     sha256: str
 
 
+def is_sample_member(name: str) -> bool:
+    """Whether a file belongs to the sample itself, and not to what a chunk keeps beside it (raws, thumbnails)."""
+    return not name.startswith(("raw_", "thumb_"))
+
+
 def record_size(size: int) -> int:
     """Bytes that a content of `size` occupies in a tar, its header aside: whole blocks of 512."""
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
