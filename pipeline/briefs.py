@@ -1,0 +1,241 @@
+"""Where briefs come from: a JSONL file, PrismLayers Parquet, ART's anonymous layouts, or the designer."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, UnidentifiedImageError
+from pydantic import ValidationError
+
+from layered.brief import BadBrief, Brief, describe_validation_error, iterate_briefs
+from layered.errors import UserError
+from pipeline.designer import design_briefs
+from pipeline.plan_config import BriefsConfig, PlanConfig
+
+LARGEST_BOX = 4
+"""A box with a side of more than this many times the canvas's longer side is taken for a mistake."""
+
+MOST_LAYERS = 100
+"""Layers are numbered with two digits."""
+
+
+@dataclass(frozen=True)
+class FoundBrief:
+    """A brief and where it stands; rows of Parquet count as lines, the first is 1."""
+
+    path: Path
+    line: int
+    brief: Brief
+
+
+@dataclass(frozen=True)
+class BriefList:
+    """The briefs of a run, in order.
+
+    Attributes:
+        left_out: bad briefs that the run goes without.
+        designed: whether the designer made them, so that there are as many as anybody asks for.
+    """
+
+    briefs: Sequence[Brief]
+    left_out: tuple[BadBrief, ...] = ()
+    designed: bool = False
+
+
+def load_briefs(config: PlanConfig, seed: int) -> BriefList:
+    """The briefs that a run's configuration asks for.
+
+    Args:
+        seed: the run's seed; the designer composes from it.
+
+    Raises:
+        UserError: when there is no brief, or when some are bad and `skip_bad_briefs` is off.
+    """
+    if config.briefs.path is None:
+        if config.samples is None:
+            raise UserError("plan.samples is needed when the designer makes the briefs (plan.briefs.path is not given)")
+        count = math.ceil(config.samples / (config.variations or 1))
+        return BriefList(design_briefs(config.designer, seed, count), designed=True)
+    found, bad = read_brief_file(config.briefs)
+    problems = [(each, cannot_be_drawn(each.brief)) for each in found]
+    bad += [BadBrief(each.path, each.line, problem) for each, problem in problems if problem]
+    bad.sort(key=lambda each: (each.path, each.line))
+    briefs = tuple(each.brief for each, problem in problems if not problem)
+    if bad and not config.skip_bad_briefs:
+        more = f"; and {len(bad) - 10} more" if len(bad) > 10 else ""
+        raise UserError(
+            f"{len(bad)} of {len(bad) + len(briefs)} briefs cannot be used: {'; '.join(map(str, bad[:10]))}{more}. "
+            "Correct them, or start without them: plan.skip_bad_briefs: true"
+        )
+    if not briefs:
+        raise UserError(f"{config.briefs.path} holds no {'usable ' if bad else ''}brief")
+    return BriefList(briefs, tuple(bad))
+
+
+def read_brief_file(config: BriefsConfig) -> tuple[list[FoundBrief], list[BadBrief]]:
+    """The readable and the unreadable briefs of `config.path`, both in the order of the file.
+
+    Raises:
+        UserError: when the file is missing or is not of the format that it is said to be.
+    """
+    if config.path is None or not Path(config.path).exists():
+        raise UserError(f"there is no brief file {config.path} (plan.briefs.path)")
+    found: list[FoundBrief] = []
+    bad: list[BadBrief] = []
+    place_of: dict[str, str] = {}
+    for path, line, brief in _READERS[config.format](Path(config.path)):
+        if isinstance(brief, BadBrief):
+            bad.append(brief)
+        elif brief.id in place_of:
+            bad.append(BadBrief(path, line, f"id {brief.id!r} was already used at {place_of[brief.id]}"))
+        else:
+            place_of[brief.id] = f"{path.name}:{line}"
+            found.append(FoundBrief(path, line, brief))
+    return found, bad
+
+
+def cannot_be_drawn(brief: Brief) -> str | None:
+    """Why a readable brief is of no use to a run, or None when it can be drawn."""
+    if not brief.layers:
+        return "it has no layers"
+    if len(brief.layers) > MOST_LAYERS:
+        return f"it has {len(brief.layers)} layers; at most {MOST_LAYERS} are possible"
+    if not brief.base_caption.strip():
+        return "base_caption is empty: there is nothing to draw the base image from"
+    anonymous = [str(i) for i, layer in enumerate(brief.layers) if layer.kind == "image" and not _says(layer.caption)]
+    if anonymous:
+        return f"layers without a caption cannot be drawn: {', '.join(anonymous)}; LayerFLUX needs a semantic layout"
+    for index, layer in enumerate(brief.layers):
+        if max(layer.placed_box().size) > LARGEST_BOX * max(brief.canvas):
+            canvas = f"{brief.canvas[0]}×{brief.canvas[1]}"
+            return f"layers.{index}.box {list(layer.box)} is over {LARGEST_BOX} times as long as the canvas of {canvas}"
+    return None
+
+
+def _says(caption: str | None) -> bool:
+    return caption is not None and bool(caption.strip())
+
+
+_Row = tuple[Path, int, Brief | BadBrief]
+
+
+def _read_jsonl(path: Path) -> Iterator[_Row]:
+    for line, brief in iterate_briefs(path):
+        yield path, line, brief
+
+
+def _read_layouts(path: Path) -> Iterator[_Row]:
+    """ART's layouts: roles `merged` and `background` are implied by every brief, so they are dropped."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read layouts from {path}: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield path, number, _brief_or_bad(path, number, lambda line=line: _fields_of_layout(json.loads(line)))
+
+
+def _fields_of_layout(layout: Mapping[str, Any]) -> dict[str, Any]:
+    layers = sorted(layout["layers"], key=lambda layer: layer["index"])
+    return {
+        "id": _brief_id(layout["id"]),
+        "canvas": layout["canvas"],
+        "style": "",
+        "whole_caption": layout["whole_caption"],
+        "base_caption": "",
+        "layers": [
+            {"kind": "image", "caption": layer.get("caption"), "box": layer["box"]}
+            for layer in layers
+            if layer["role"] not in ("merged", "background")
+        ],
+    }
+
+
+def _read_prismlayers(path: Path) -> Iterator[_Row]:
+    """Rows are streamed a few at a time, and of their images only the base image's header is looked at."""
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"there is no .parquet file in {path} (plan.briefs.path)")
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as parquet:
+                yield from _rows_of_parquet(file, parquet)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"cannot read {file} as Parquet: {' '.join(str(error).split())}") from error
+
+
+_WANTED_COLUMNS = ("id", "whole_caption", "style_category", "base_image", "base_caption", "layer_count")
+
+
+def _rows_of_parquet(file: Path, parquet: pq.ParquetFile) -> Iterator[_Row]:
+    columns = parquet.schema_arrow.names
+    if missing := [name for name in _WANTED_COLUMNS if name not in columns]:
+        raise UserError(f"{file} lacks the PrismLayers column {missing[0]!r}; it has {', '.join(columns[:8])} …")
+    wanted = [*_WANTED_COLUMNS, *(name for name in columns if re.fullmatch(r"layer_\d\d_(caption|box)", name))]
+    number = 0
+    for batch in parquet.iter_batches(batch_size=16, columns=wanted):
+        for row in batch.to_pylist():
+            number += 1
+            yield file, number, _brief_or_bad(file, number, lambda row=row: _fields_of_row(row))
+
+
+def _fields_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    layers = []
+    for index in range(row["layer_count"]):
+        box = row.get(f"layer_{index:02d}_box")
+        if box is None:
+            raise ValueError(f"layer_count is {row['layer_count']}, but layer_{index:02d}_box is missing")
+        layers.append({"kind": "image", "caption": row.get(f"layer_{index:02d}_caption") or None, "box": box})
+    return {
+        "id": _brief_id(row["id"]),
+        "canvas": _image_size(row["base_image"]),
+        "style": row["style_category"] or "",
+        "whole_caption": row["whole_caption"] or "",
+        "base_caption": row["base_caption"] or "",
+        "layers": layers,
+    }
+
+
+def _image_size(image: Mapping[str, Any] | bytes | None) -> tuple[int, int]:
+    data = image.get("bytes") if isinstance(image, Mapping) else image
+    if not data:
+        raise ValueError("base_image is missing, so the size of the canvas is not known")
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            return opened.size
+    except UnidentifiedImageError as error:
+        raise ValueError("base_image is not an image that can be read") from error
+
+
+def _brief_id(text: object) -> str:
+    """An id of another collection in the characters that keys may have."""
+    return re.sub(r"[^a-z0-9_-]+", "-", str(text).lower())[:80]
+
+
+def _brief_or_bad(path: Path, line: int, fields: Callable[[], dict[str, Any]]) -> Brief | BadBrief:
+    try:
+        return Brief.model_validate(fields())
+    except ValidationError as error:
+        return BadBrief(path, line, describe_validation_error(error))
+    except json.JSONDecodeError as error:
+        return BadBrief(path, line, f"not JSON: {error}")
+    except KeyError as error:
+        return BadBrief(path, line, f"the field {error} is missing")
+    except (TypeError, ValueError, AttributeError) as error:
+        return BadBrief(path, line, str(error))
+
+
+_READERS: Mapping[str, Callable[[Path], Iterator[_Row]]] = {
+    "jsonl": _read_jsonl,
+    "layouts": _read_layouts,
+    "prismlayers": _read_prismlayers,
+}

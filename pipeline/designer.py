@@ -1,0 +1,286 @@
+"""The designer: composes any number of briefs from the vocabulary, each from the run's seed and its own index alone.
+
+The numbers of layers and of text layers follow PrismLayersPro (arXiv 2505.22523), within the configured limits.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import overload
+
+from layered.arrays import Color, Size
+from layered.box import Box
+from layered.brief import Brief, BriefLayer
+from layered.errors import UserError
+from layered.seeds import derive_seed
+from models.vocabulary import Scene, Theme, Vocabulary, load_vocabulary
+from pipeline.captions import Thing, joined, list_things
+from pipeline.layouts import (
+    GROUND,
+    WATER,
+    Item,
+    Zone,
+    in_grid,
+    in_ring,
+    painters_order,
+    pushed_over_edge,
+    scattered,
+)
+from pipeline.plan_config import DesignerConfig
+
+LAYERS_OF_PRO: Mapping[tuple[int, int], float] = {
+    (1, 2): 9.5,
+    (3, 5): 15.7,
+    (6, 8): 33.5,
+    (9, 11): 23.1,
+    (12, 14): 10.8,
+    (15, 19): 5.3,
+    (20, 25): 2.1,
+}
+"""PrismLayersPro's layers per image: per cent by (first, last). The last is open in the source; 25 is our choice."""
+
+TEXT_LAYERS_OF_PRO = (1.6, 15.4, 29.6, 23.1, 13.7, 7.7, 4.2, 2.2, 1.2, 0.7)
+"""PrismLayersPro's text layers per image: per cent of 0…9; its 0.7 % above nine are left out."""
+
+OVERFLOWING = 0.25
+"""Chance that one layer of a design reaches over the side of the canvas."""
+
+FLIES = frozenset(
+    "sun moon cloud rainbow snowflake lightning airplane helicopter rocket ufo balloon butterfly bee bat".split()
+)
+SWIMS = frozenset("whale shark ship sailboat duck".split())
+
+_FLOATS = frozenset({"underwater", "sky", "night", "sunset", "paper", "gradient", "stripes", "dots"})
+_DARK_SCENES = frozenset({"night", "underwater", "sunset", "forest"})
+_INK, _CHALK = ("#1d2333", "#7a1f3d", "#123a5e", "#3b2a1a"), ("#ffffff", "#fff3c4", "#ffe8f0", "#e6f6ff")
+
+
+class DesignedBriefs(Sequence[Brief]):
+    """The first `count` briefs of the designer, each composed when it is asked for."""
+
+    def __init__(self, config: DesignerConfig, seed: int, count: int) -> None:
+        self.config, self.seed, self.count = config, seed, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    @overload
+    def __getitem__(self, index: int) -> Brief: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Brief]: ...
+    def __getitem__(self, index: int | slice) -> Brief | list[Brief]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self.count))]
+        if not -self.count <= index < self.count:
+            raise IndexError(f"there are {self.count} designed briefs, not {index + 1}")
+        return design_brief(self.config, self.seed, index % self.count)
+
+
+def design_briefs(config: DesignerConfig, seed: int, count: int) -> DesignedBriefs:
+    """The first `count` briefs; brief *i* is the same at any count.
+
+    Raises:
+        UserError: when the configuration names a theme or style that the vocabulary lacks.
+    """
+    vocabulary = load_vocabulary()
+    for kind, names, known in (
+        ("themes", config.themes, tuple(vocabulary.themes)),
+        ("styles", config.styles, vocabulary.styles),
+    ):
+        if unknown := [name for name in names if name not in known]:
+            raise UserError(f"plan.designer.{kind}: there is no {unknown[0]!r}; known are {', '.join(known)}")
+    return DesignedBriefs(config, seed, count)
+
+
+def design_brief(config: DesignerConfig, seed: int, index: int) -> Brief:
+    """One brief, a function of its arguments alone."""
+    vocabulary = load_vocabulary()
+    rng = random.Random(derive_seed(seed, f"brief-{index}", -1, 0, "design"))
+    theme = vocabulary.themes[rng.choice(config.themes or tuple(vocabulary.themes))]
+    scene = vocabulary.scenes[rng.choice(theme.scenes)]
+    scene_color = rng.choice(tuple(vocabulary.colors)) if scene.takes_color else None
+    style = _style(config, vocabulary, rng)
+    canvas = rng.choice(config.canvases)
+    layers, texts = _counts(config, rng)
+    things = _things(theme, vocabulary, layers - texts, scene_color, rng)
+    dark = _is_dark(scene, scene_color, style, vocabulary)
+    ring = scene.name in _FLOATS and scene.name != "underwater" and len(things) >= 5 and rng.random() < 0.3
+    text_layers = _text_layers(theme, things, texts, canvas, dark, ring, config.fonts, vocabulary, rng)
+    reserved = [layer.placed_box() for layer in text_layers]
+    items = [Item(_side(thing, canvas, vocabulary, rng), _zone(thing, scene)) for thing in things]
+    boxes = _boxes(items, scene.name, canvas, reserved, ring, rng)
+    order = painters_order(boxes, items)
+    image_layers = [
+        BriefLayer(kind="image", caption=things[i].caption(vocabulary), box=_coordinates(boxes[i])) for i in order
+    ]
+    base = scene.caption(scene_color)
+    return Brief(
+        id=f"designed-{index:07d}",
+        canvas=canvas,
+        style=style,
+        whole_caption=_whole_caption(theme, sorted(things), text_layers, base, vocabulary, rng),
+        base_caption=base,
+        layers=(*image_layers, *text_layers),
+    )
+
+
+def layer_count_shares(lowest: int, highest: int) -> dict[int, float]:
+    """PrismLayersPro's share of each number of layers within limits, summing to 1; even inside its published bins."""
+    weights = {
+        count: share / (last - first + 1)
+        for (first, last), share in LAYERS_OF_PRO.items()
+        for count in range(first, last + 1)
+        if lowest <= count <= highest
+    }
+    if not weights:
+        return {lowest: 1.0}
+    total = sum(weights.values())
+    return {count: weight / total for count, weight in weights.items()}
+
+
+def _counts(config: DesignerConfig, rng: random.Random) -> tuple[int, int]:
+    """(all layers, text layers); at least one layer is an image."""
+    shares = layer_count_shares(config.min_layers, config.max_layers)
+    layers = rng.choices(list(shares), list(shares.values()))[0]
+    most = min(config.max_text_layers, layers - 1, len(TEXT_LAYERS_OF_PRO) - 1)
+    return layers, rng.choices(range(most + 1), TEXT_LAYERS_OF_PRO[: most + 1])[0]
+
+
+def _style(config: DesignerConfig, vocabulary: Vocabulary, rng: random.Random) -> str:
+    styles = config.styles or vocabulary.styles
+    others = [style for style in styles if style != vocabulary.default_style]
+    if vocabulary.default_style in styles and (not others or rng.random() < config.default_style_share):
+        return vocabulary.default_style
+    return rng.choice(others)
+
+
+def _things(
+    theme: Theme, vocabulary: Vocabulary, count: int, scene_color: str | None, rng: random.Random
+) -> list[Thing]:
+    """What a design shows: mostly different things, some twice or three times; shapes never in the scene's own colour."""
+    if not theme.concepts:
+        colors = [color for color in vocabulary.colors if color not in (scene_color, "white")]
+        labels = [f"{color} {shape}" for color in colors for shape in vocabulary.shapes]
+    else:
+        labels = list(theme.concepts)
+    things: list[Thing] = []
+    while len(things) < count:
+        fresh = [label for label in labels if all(thing.label != label for thing in things)]
+        label = rng.choice(fresh or labels)
+        concept = vocabulary.concepts.get(label)
+        color = rng.choice(concept.colors) if concept and concept.colors and rng.random() < 0.5 else ""
+        once = bool(concept) and (concept.article == "some" or label in ("sun", "moon", "rainbow"))
+        often = 1 if once else rng.choices((1, 2, 3), (0.75, 0.17, 0.08))[0]
+        things += [Thing(label, color)] * min(often, count - len(things))
+    return things
+
+
+def _side(thing: Thing, canvas: Size, vocabulary: Vocabulary, rng: random.Random) -> float:
+    concept = vocabulary.concepts.get(thing.label)
+    part = concept.size if concept else rng.uniform(0.14, 0.3)
+    return part * min(canvas) * rng.uniform(0.9, 1.15)
+
+
+def _zone(thing: Thing, scene: Scene) -> Zone:
+    if thing.label in SWIMS and scene.name in WATER:
+        return "water"
+    if scene.name not in GROUND:
+        return "free"
+    return "sky" if thing.label in FLIES else "ground"
+
+
+def _boxes(
+    items: Sequence[Item], scene: str, canvas: Size, reserved: Sequence[Box], ring: bool, rng: random.Random
+) -> list[Box]:
+    if ring:
+        return in_ring(items, canvas, reserved, rng)
+    if scene in ("paper", "stripes", "dots", "gradient") and rng.random() < 0.6:
+        return in_grid(items, canvas, reserved, rng)
+    boxes = scattered(items, scene, canvas, reserved, rng)
+    if rng.random() < OVERFLOWING:
+        chosen = max(range(len(boxes)), key=lambda index: abs(boxes[index].center[0] - canvas[0] / 2))
+        boxes[chosen] = pushed_over_edge(boxes[chosen], canvas, rng)
+    return boxes
+
+
+def _text_layers(
+    theme: Theme,
+    things: Sequence[Thing],
+    count: int,
+    canvas: Size,
+    dark: bool,
+    in_middle: bool,
+    fonts: Sequence[str],
+    vocabulary: Vocabulary,
+    rng: random.Random,
+) -> list[BriefLayer]:
+    """A title, a line below it, then lines at the foot; in a ring all of them stand in its middle."""
+    width, height = canvas
+    names = [thing.counted(2, vocabulary) for thing in dict.fromkeys(things)]
+    lines = [theme.name.title(), theme.title, *dict.fromkeys(name.split(" ", 1)[1] for name in names)]
+    font, color = rng.choice(fonts), rng.choice(_CHALK if dark else _INK)
+    layers = []
+    top = height * 0.04
+    heights = [0.11 * height if index == 0 else 0.06 * height for index in range(count)]
+    if in_middle:
+        top = (height - sum(heights)) / 2
+    for index in range(count):
+        at_foot = index >= 2 and not in_middle
+        y = height * 0.98 - sum(heights[index:]) if at_foot else top
+        widest = (0.44 if in_middle else 0.92) * width
+        wide = min(widest, max(0.2 * width, 0.72 * heights[index] * len(lines[index % len(lines)])))
+        box = Box(
+            round((width - wide) / 2), round(y), round((width + wide) / 2), max(round(y) + 8, round(y + 0.9 * heights[index]))
+        )
+        top += 0 if at_foot else heights[index]
+        line = lines[index % len(lines)]
+        kind = "title" if index == 0 else "label"
+        layers.append(
+            BriefLayer(
+                kind="text",
+                caption=f'a {kind} that says "{line}"',
+                box=_coordinates(box),
+                text=line,
+                font=font,
+                color=color,
+            )
+        )
+    return layers
+
+
+def _whole_caption(
+    theme: Theme,
+    things: Sequence[Thing],
+    texts: Sequence[BriefLayer],
+    base: str,
+    vocabulary: Vocabulary,
+    rng: random.Random,
+) -> str:
+    template = rng.choice(vocabulary.templates.whole)
+    caption = template.format(things=list_things(things, vocabulary), base=base, title=theme.title)
+    if "{base}" not in template:
+        caption = f"{caption} on {base}"
+    if texts:
+        caption = f"{caption}, with {joined([text.caption or '' for text in texts])}"
+    return caption
+
+
+def _is_dark(scene: Scene, color: str | None, style: str, vocabulary: Vocabulary) -> bool:
+    """Whether text on the scene should be light."""
+    if style in ("neon", "sketch"):
+        return style == "neon"
+    if scene.name == "room" and color is not None:
+        return _luminance(vocabulary.colors[color]) < 70
+    if color is not None:
+        return scene.name != "stripes" and _luminance(vocabulary.colors[color]) < 120
+    return scene.name in _DARK_SCENES
+
+
+def _luminance(color: Color) -> float:
+    """Relative luminance of an sRGB colour, Rec. 709 weights on the coded values, 0…255."""
+    return 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
+
+
+def _coordinates(box: Box) -> tuple[int, int, int, int]:
+    return box.x0, box.y0, box.x1, box.y1

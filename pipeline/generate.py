@@ -1,0 +1,54 @@
+"""Making the chunks of a plan that are not committed yet, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pipeline.config import RunConfig
+from pipeline.executor import RayPools
+from pipeline.inline import InlinePools
+from pipeline.pools import BatchReport, Pools
+from pipeline.stage_set import StageSet
+
+
+@asynccontextmanager
+async def pools_of(
+    config: RunConfig, stages: StageSet, on_batch: Callable[[BatchReport], None]
+) -> AsyncIterator[Pools]:
+    """Workers as the configuration wants them: Ray actors, or this process.
+
+    Raises:
+        UserError: when a stage finds its configuration wrong while loading, or the cluster is too small.
+    """
+    if config.executor.kind == "inline":
+        inline = InlinePools(stages.all(), on_batch)
+        inline.start()
+        yield inline
+    else:
+        async with RayPools(stages.pool_specs(config.executor), config.executor, on_batch) as pools:
+            yield pools
+
+
+async def run_bounded(works: Iterable[Callable[[], Coroutine[Any, Any, None]]], at_once: int) -> None:
+    """Runs works in order, never more than `at_once` at the same time; the first error ends them all.
+
+    Works are taken from the iterable only when there is room, so that a plan of any length stays where it is.
+    """
+    remaining: Iterator[Callable[[], Coroutine[Any, Any, None]]] = iter(works)
+
+    async def lane() -> None:
+        for work in remaining:
+            await work()
+
+    lanes = [asyncio.ensure_future(lane()) for _ in range(at_once)]
+    try:
+        await asyncio.gather(*lanes)
+    finally:
+        for each in lanes:
+            each.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await asyncio.gather(*lanes)

@@ -1,0 +1,186 @@
+"""Where things stand in a design: in the sky, on the ground, on the water, in a grid or in a ring.
+
+Lengths are pixels unless they are called parts, which are of the canvas's width or height, measured from the top left.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from layered.arrays import Size
+from layered.box import Box
+
+Zone = Literal["sky", "ground", "water", "free"]
+
+GROUND: Mapping[str, tuple[float, float]] = {
+    "beach": (0.78, 0.96),
+    "meadow": (0.68, 0.96),
+    "hills": (0.70, 0.96),
+    "city": (0.87, 0.97),
+    "snow": (0.70, 0.96),
+    "desert": (0.70, 0.96),
+    "forest": (0.84, 0.97),
+    "mountains": (0.82, 0.97),
+    "road": (0.62, 0.96),
+    "room": (0.75, 0.96),
+}
+"""Where feet may stand in a scene, as parts of the height; in all other scenes things float freely."""
+
+WATER: Mapping[str, tuple[float, float]] = {"beach": (0.50, 0.64), "sunset": (0.70, 0.95)}
+"""Where hulls may lie in a scene."""
+
+SKY = (0.03, 0.45)
+"""Where things that fly may be, top to bottom, as parts of the height."""
+
+COVERED = 0.5
+"""How much of a zone's area the things in it may take."""
+
+_CANDIDATES = 48
+_MARGIN = 0.03
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something to be placed: the side of its square box, and where it belongs."""
+
+    side: float
+    zone: Zone
+
+
+def scattered(
+    items: Sequence[Item], scene: str, canvas: Size, reserved: Sequence[Box], rng: random.Random
+) -> list[Box]:
+    """A box for each item, in its zone of the scene, overlapping the others and `reserved` as little as chance allows."""
+    top = max((box.y1 for box in reserved if box.y0 < canvas[1] / 3), default=0)
+    order = sorted(range(len(items)), key=lambda index: -items[index].side)
+    boxes: dict[int, Box] = {}
+    shrink = {zone: _shrink(items, zone, scene, canvas, top) for zone in {item.zone for item in items}}
+    for index in order:
+        item = items[index]
+        side = item.side * shrink[item.zone]
+        for _ in range(4):
+            candidates = [_candidate(side, item.zone, scene, canvas, top, rng) for _ in range(_CANDIDATES)]
+            best = min(candidates, key=lambda box: _crowding(box, list(boxes.values()), reserved))
+            if _crowding(best, list(boxes.values()), reserved) < 0.3:
+                break
+            side *= 0.88
+        boxes[index] = best
+    return [boxes[index] for index in range(len(items))]
+
+
+def in_grid(items: Sequence[Item], canvas: Size, reserved: Sequence[Box], rng: random.Random) -> list[Box]:
+    """Rows and columns of equal cells in the space that `reserved` leaves between top and bottom; a short last row centred."""
+    top, bottom = _free_rows(canvas, reserved)
+    columns = max(1, round(math.sqrt(len(items) * canvas[0] / (bottom - top))))
+    rows = math.ceil(len(items) / columns)
+    columns = math.ceil(len(items) / rows)
+    cell_width, cell_height = canvas[0] / columns, (bottom - top) / rows
+    boxes = []
+    for index, item in enumerate(items):
+        row, column = divmod(index, columns)
+        in_row = min(columns, len(items) - row * columns)
+        x = (canvas[0] - in_row * cell_width) / 2 + (column + 0.5) * cell_width
+        y = top + (row + 0.5) * cell_height
+        side = min(0.84 * min(cell_width, cell_height), 1.5 * item.side) * rng.uniform(0.92, 1)
+        boxes.append(square(x, y, side))
+    return boxes
+
+
+def in_ring(items: Sequence[Item], canvas: Size, reserved: Sequence[Box], rng: random.Random) -> list[Box]:
+    """The items around the middle, evenly on an ellipse; the first one in the middle when nothing is reserved there."""
+    width, height = canvas
+    center = Box(width * 2 // 5, height * 2 // 5, width * 3 // 5, height * 3 // 5)
+    middle_is_free = len(items) > 4 and not any(box.intersection(center) for box in reserved)
+    around = items[1:] if middle_is_free else items
+    boxes = [square(width / 2, height / 2, 1.1 * items[0].side)] if middle_is_free else []
+    turn = rng.uniform(0, 2 * math.pi)
+    step = math.pi * (width + height) / 2 * 0.66 / len(around)
+    for index, item in enumerate(around):
+        side = min(item.side, step, 0.27 * min(canvas))
+        angle = turn + 2 * math.pi * index / len(around)
+        x = width / 2 + (width / 2 - 0.56 * side - _MARGIN * width) * math.cos(angle)
+        y = height / 2 + (height / 2 - 0.56 * side - _MARGIN * height) * math.sin(angle)
+        boxes.append(square(x, y, side))
+    return boxes
+
+
+def square(x: float, y: float, side: float) -> Box:
+    """The square box of this side around a centre, in whole pixels, at least 8 of them."""
+    whole = max(8, round(side))
+    x0, y0 = round(x - whole / 2), round(y - whole / 2)
+    return Box(x0, y0, x0 + whole, y0 + whole)
+
+
+def pushed_over_edge(box: Box, canvas: Size, rng: random.Random) -> Box:
+    """The box moved to the nearer side of the canvas, so that 12–30 % of it lie outside."""
+    outside = round(box.width * rng.uniform(0.12, 0.3))
+    if box.center[0] < canvas[0] / 2:
+        return box.shifted(-outside - box.x0, 0)
+    return box.shifted(canvas[0] + outside - box.x1, 0)
+
+
+def painters_order(boxes: Sequence[Box], items: Sequence[Item]) -> list[int]:
+    """Indices from the farthest to the nearest: the sky first, then what stands higher up, large before small."""
+    depth = {"sky": 0, "water": 1, "ground": 2, "free": 2}
+
+    def key(index: int) -> tuple[int, int, int]:
+        box, zone = boxes[index], items[index].zone
+        return depth[zone], -box.area if zone == "free" else box.y1, index
+
+    return sorted(range(len(boxes)), key=key)
+
+
+def _candidate(side: float, zone: Zone, scene: str, canvas: Size, top: int, rng: random.Random) -> Box:
+    width, height = canvas
+    low, high = _centres(side, zone, scene, canvas, top)
+    margin = _MARGIN * min(canvas)
+    x = rng.uniform(margin + side / 2, max(margin + side / 2, width - margin - side / 2))
+    return square(x, rng.uniform(low, max(low, high)), side)
+
+
+def _centres(side: float, zone: Zone, scene: str, canvas: Size, top: int) -> tuple[float, float]:
+    """The range of heights, in pixels, where a thing's centre may be."""
+    height = canvas[1]
+    margin = _MARGIN * min(canvas)
+    if zone == "ground" and scene in GROUND:
+        low, high = GROUND[scene]
+        return low * height - side / 2, high * height - side / 2
+    if zone == "water" and scene in WATER:
+        low, high = WATER[scene]
+        return low * height - side / 2, high * height - side / 2
+    first = max(top, SKY[0] * height) + side / 2
+    if zone == "sky" and scene in GROUND:
+        return first, max(first, SKY[1] * height - side / 2)
+    return max(top, margin) + side / 2, height - margin - side / 2
+
+
+def _shrink(items: Sequence[Item], zone: Zone, scene: str, canvas: Size, top: int) -> float:
+    """The factor, at most 1, that lets all items of a zone have room in it."""
+    sides = [item.side for item in items if item.zone == zone]
+    mean = sum(sides) / len(sides)
+    low, high = _centres(mean, zone, scene, canvas, top)
+    room = canvas[0] * (max(0.0, high - low) + mean)
+    return min(1.0, math.sqrt(COVERED * room / sum(side * side for side in sides)))
+
+
+def _crowding(box: Box, placed: Sequence[Box], reserved: Sequence[Box]) -> float:
+    """How much of `box` or of its neighbours is hidden; what covers text counts threefold."""
+    hidden = 0.0
+    for other in placed:
+        if common := box.intersection(other):
+            hidden += common.area / min(box.area, other.area)
+    for other in reserved:
+        if common := box.intersection(other):
+            hidden += 3 * common.area / min(box.area, other.area)
+    return hidden
+
+
+def _free_rows(canvas: Size, reserved: Sequence[Box]) -> tuple[int, int]:
+    top = max((box.y1 for box in reserved if box.center[1] < canvas[1] / 2), default=0)
+    bottom = min((box.y0 for box in reserved if box.center[1] >= canvas[1] / 2), default=canvas[1])
+    margin = round(_MARGIN * min(canvas))
+    return top + margin, bottom - margin

@@ -1,0 +1,151 @@
+"""What a chunk's flow sees of an executor: pools of workers that apply stages to items.
+
+A stage's result may stay in the worker that made it. The flow then holds a `Handle` and passes it on; images never
+travel through the driver.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Protocol
+
+from layered.errors import UserError
+from stages.stage import Failed, Stage
+
+
+@dataclass(frozen=True, eq=False)
+class Handle:
+    """One result of a stage, wherever it lies.
+
+    Attributes:
+        value: the result itself, or a reference that only the executor can follow.
+        failed: set when the stage could not make it; `value` is meaningless then.
+    """
+
+    value: Any
+    failed: Failed | None = None
+
+
+class Pools(Protocol):
+    """Workers for all stages of a run.
+
+    Items may be handles, or dataclasses and tuples with handles in their fields; workers see the values. Both methods
+    return one result per item, in order; an item that breaks its batch or kills its worker becomes a `Failed`, and its
+    neighbours are processed without it.
+    """
+
+    async def keep(self, stage: str, items: Sequence[Any], chunk: int) -> list[Handle]:
+        """Applies a stage; the results stay where they were made."""
+
+    async def fetch(self, stage: str, items: Sequence[Any], chunk: int) -> list[Any]:
+        """Applies a stage and brings the results, outputs or `Failed`, to the caller: for small ones."""
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """Who worked on a batch and when: for progress, busy shares and the timeline; never part of any result.
+
+    Attributes:
+        worker: pool name and number, such as ``layer_flux-0``.
+        started, ended: seconds since the epoch.
+    """
+
+    stage: str
+    worker: str
+    chunk: int
+    items: int
+    failed: int
+    started: float
+    ended: float
+
+
+class StageError(Exception):
+    """A stage raised on a whole batch. `user_error` when it said that a person's input is wrong."""
+
+    def __init__(self, error: str, trace: str, user_error: bool = False) -> None:
+        super().__init__(error)
+        self.error, self.trace, self.user_error = error, trace, user_error
+
+    @classmethod
+    def from_current_exception(cls, error: Exception) -> StageError:
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return cls(message, traceback.format_exc(), isinstance(error, UserError))
+
+    def for_the_run(self) -> Exception:
+        """What ends a run whose stage cannot even be set up: the user's mistake, or the whole traceback."""
+        return UserError(self.error) if self.user_error else RuntimeError(self.trace)
+
+
+class WorkerDiedError(Exception):
+    """The process that worked on a batch is gone; the message says how."""
+
+
+class StageHost:
+    """Stages that share one process, each set up once, before its first batch."""
+
+    def __init__(self, stages: Mapping[str, Stage[Any, Any]]) -> None:
+        self._stages = dict(stages)
+        self._ready: set[str] = set()
+
+    def setup(self) -> None:
+        """Sets up all stages now. Raises StageError."""
+        for name in self._stages:
+            self._set_up(name)
+
+    def process(self, name: str, items: Sequence[Any]) -> list[Any]:
+        """One output or `Failed` per item, in order; items that failed in an earlier stage pass through.
+
+        Raises:
+            StageError: when the stage raised, or broke its promise of one result per input.
+        """
+        self._set_up(name)
+        failures = [failure_in(item) for item in items]
+        alive = [item for item, failure in zip(items, failures, strict=True) if failure is None]
+        try:
+            results = self._stages[name].process(alive) if alive else []
+            if len(results) != len(alive):
+                raise RuntimeError(f"stage {name} returned {len(results)} results for {len(alive)} inputs")
+        except Exception as error:
+            raise StageError.from_current_exception(error) from error
+        remaining = iter(results)
+        return [next(remaining) if failure is None else failure for failure in failures]
+
+    def _set_up(self, name: str) -> None:
+        if name in self._ready:
+            return
+        try:
+            self._stages[name].setup()
+        except Exception as error:
+            raise StageError.from_current_exception(error) from error
+        self._ready.add(name)
+
+
+def failure_in(item: Any) -> Failed | None:
+    """Why an item cannot be processed: it is, or is a tuple with, what an earlier stage failed to make."""
+    parts = item if isinstance(item, tuple) else (item,)
+    return next((part for part in parts if isinstance(part, Failed)), None)
+
+
+def handles_in(item: Any) -> list[Handle]:
+    """All handles of an item, in the order of its fields."""
+    if isinstance(item, Handle):
+        return [item]
+    if isinstance(item, tuple):
+        return [handle for part in item for handle in handles_in(part)]
+    if is_dataclass(item) and not isinstance(item, type):
+        return [handle for field in fields(item) for handle in handles_in(getattr(item, field.name))]
+    return []
+
+
+def resolved(item: Any, value_of: Callable[[Handle], Any]) -> Any:
+    """The item with every handle replaced by its value; a handle of a failure becomes the `Failed`."""
+    if isinstance(item, Handle):
+        return item.failed if item.failed is not None else value_of(item)
+    if isinstance(item, tuple):
+        return tuple(resolved(part, value_of) for part in item)
+    if is_dataclass(item) and not isinstance(item, type) and handles_in(item):
+        changes = {field.name: resolved(getattr(item, field.name), value_of) for field in fields(item)}
+        return replace(item, **changes)
+    return item

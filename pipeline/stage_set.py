@@ -1,0 +1,70 @@
+"""Which stages a run needs, built from its configuration, and which of them share processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ledger.storage import LocalStorage
+from pipeline.chunk_flow import LAYER_FLUX
+from pipeline.committing import Committing
+from pipeline.config import RunConfig
+from pipeline.executor import PoolSpec
+from pipeline.executor_config import ExecutorConfig
+from pipeline.packing import Packing
+from stages.filtering import Filtering
+from stages.layer_check import LayerCheck
+from stages.layer_flux import LayerFlux
+from stages.matting import Matting
+from stages.multi_layer_flux import MultiLayerFlux
+from stages.stage import Stage
+from stages.text_layer import TextLayers
+
+
+@dataclass(frozen=True)
+class StageSet:
+    """The stages of a run by name.
+
+    Attributes:
+        generator: what needs a GPU, on its own so that its processes do nothing else.
+        light: everything else, sharing processes and the CLIP model in them.
+    """
+
+    generator: dict[str, Stage[Any, Any]]
+    light: dict[str, Stage[Any, Any]]
+
+    def all(self) -> dict[str, Stage[Any, Any]]:
+        return self.generator | self.light
+
+    def pool_specs(self, config: ExecutorConfig) -> list[PoolSpec]:
+        """One pool for the generator, one for the rest; a pool without stages is left out."""
+        specs = [
+            PoolSpec(LAYER_FLUX, self.generator, config.workers, config.cpus_per_worker, config.gpus_per_worker),
+            PoolSpec("light", self.light, config.light_workers, config.cpus_per_light_worker),
+        ]
+        return [spec for spec in specs if spec.stages]
+
+
+def stages_of(config: RunConfig, storage: LocalStorage) -> StageSet:
+    """All stages of a run, not set up yet."""
+    return StageSet(
+        generator={LAYER_FLUX: LayerFlux(config.layer_flux)},
+        light=rework_stages(config, storage) | {stage.name: stage for stage in _layer_stages(config)},
+    )
+
+
+def rework_stages(config: RunConfig, storage: LocalStorage) -> dict[str, Stage[Any, Any]]:
+    """What is needed to matte, compose and score again what is stored."""
+    stages: list[Stage[Any, Any]] = [
+        Matting(config.matting),
+        TextLayers(config.text),
+        MultiLayerFlux(config.compose),
+        Filtering(config.filters),
+        Packing(config.keep_raw),
+        Committing(storage),
+    ]
+    return {stage.name: stage for stage in stages}
+
+
+def _layer_stages(config: RunConfig) -> list[Stage[Any, Any]]:
+    return [LayerCheck(config.layer_flux, config.filters)]
