@@ -136,7 +136,9 @@ def encode_sample(
     features: Mapping[str, bytes] | None = None,
     batch_shapes: Mapping[int, tuple[int, ...]] | None = None,
 ) -> ChunkSample:
-    """Encodes a finished sample: PNG members, PNG raws, WebP thumbnails. The costly part of a commit; any worker may do it.
+    """Encodes a finished sample: PNG members and raws, WebP thumbnails.
+
+    The costly part of a commit; any worker may do it.
 
     Args:
         raws: RGB ``[h, w, 3]`` before matting by layer index, -1 for the base image; empty when they are not kept.
@@ -228,4 +230,3 @@ def _row(sample: ChunkSample, members: tuple[Member, ...]) -> dict[str, object]:
             "inputs": sample.failure.inputs,
         },
     }
-

@@ -170,8 +170,8 @@ class RunIndex:
         rows = rows.append_column("row", pa.array(np.arange(len(rows))))
         newest = rows.group_by(["sample_id", "layer_index", "name"]).aggregate([("row", "max")]).column("row_max")
         rows = rows.take(newest).drop_columns(["row"])
-        position = pa.array([self._position[sample_id] for sample_id in rows.column("sample_id").to_pylist()], pa.int64())
-        return rows.append_column("position", position).sort_by(
+        position = [self._position[sample_id] for sample_id in rows.column("sample_id").to_pylist()]
+        return rows.append_column("position", pa.array(position, pa.int64())).sort_by(
             [("position", "ascending"), ("layer_index", "ascending"), ("name", "ascending")]
         )
 

@@ -21,9 +21,7 @@ from ledger.storage import LocalStorage
 from shards.manifest import SCORE_TYPE, score_row
 
 SCORES_FOLDER = "scores"
-RESCORED_SCHEMA = pa.schema(
-    [("sample_id", pa.string()), ("scores", pa.list_(SCORE_TYPE)), ("features", FEATURES_TYPE)]
-)
+RESCORED_SCHEMA = pa.schema([("sample_id", pa.string()), ("scores", pa.list_(SCORE_TYPE)), ("features", FEATURES_TYPE)])
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,7 @@ def _head(statistics: CardStatistics) -> dict[str, Any]:
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [
-                    {"split": split, "path": f"{split}-*.tar"} for split in sorted(statistics.splits)
-                ],
+                "data_files": [{"split": split, "path": f"{split}-*.tar"} for split in sorted(statistics.splits)],
             }
         ],
         "dataset_info": {"features": statistics.features()},

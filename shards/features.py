@@ -61,5 +61,5 @@ def _field(name: str, kind: JsonType) -> dict[str, Any]:
 
 
 def _fields(struct: dict[str, JsonType]) -> list[dict[str, Any]]:
-    """Fields that never held a value are left out: nothing can be said of them, and readers ignore what is undeclared."""
+    """A field that never held a value is left out: readers ignore what is undeclared."""
     return [_field(name, kind) for name, kind in sorted(struct.items()) if kind not in (None, {}, [None])]

@@ -22,9 +22,7 @@ from shards.tar import Member
 MANIFEST_FILE = "manifest.parquet"
 CHECKSUMS_FILE = "checksums"
 
-MEMBER_TYPE = pa.struct(
-    [("name", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("sha256", pa.string())]
-)
+MEMBER_TYPE = pa.struct([("name", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("sha256", pa.string())])
 SCORE_TYPE = pa.struct([("layer_index", pa.int32()), ("name", pa.string()), ("score", pa.float64())])
 MANIFEST_SCHEMA = pa.schema(
     [

@@ -97,9 +97,7 @@ def iterate_samples(stream: BinaryIO) -> Iterator[tuple[str, dict[str, bytes]]]:
         yield current_key, members
 
 
-def read_members(
-    stream: BinaryIO, members: Iterable[Member], names: Collection[str] | None = None
-) -> dict[str, bytes]:
+def read_members(stream: BinaryIO, members: Iterable[Member], names: Collection[str] | None = None) -> dict[str, bytes]:
     """Reads the members of one sample by byte range: all of them, or only those in `names`.
 
     Raises:
@@ -145,4 +143,3 @@ def _is_header_of(header: bytes, name: str, size: int) -> bool:
     except tarfile.HeaderError:
         return False
     return entry.name == name and entry.size == size
-

@@ -118,9 +118,7 @@ def check_sample(sample_id: str, members: Mapping[str, bytes]) -> list[tuple[str
     return findings
 
 
-def _check_stored_sample(
-    stream: BinaryIO, sample_id: str, members: tuple[Member, ...]
-) -> list[tuple[str, str]]:
+def _check_stored_sample(stream: BinaryIO, sample_id: str, members: tuple[Member, ...]) -> list[tuple[str, str]]:
     """Bytes first: what they mean is worth a look only when they are those that were written."""
     damaged = check_members(stream, sample_id, members)
     if damaged or not members:

@@ -20,7 +20,7 @@ from layered.sidecar import Sidecar
 from shards.card import CARD_FILE, CardStatistics, render_card
 from shards.manifest import ManifestWriter, Placement, file_sha256
 from shards.reader import Publication
-from shards.tar import TarWriter, record_size
+from shards.tar import Member, TarWriter, record_size
 
 _HEADER_SIZE = 512
 
@@ -158,7 +158,7 @@ class _OpenShard:
     def is_full_for(self, size: int, config: ShardConfig) -> bool:
         return self.samples >= config.max_samples_per_shard or self.tar.size + size > config.max_bytes_per_shard
 
-    def add(self, sample_id: str, members: Mapping[str, bytes]) -> tuple:
+    def add(self, sample_id: str, members: Mapping[str, bytes]) -> tuple[Member, ...]:
         self.samples += 1
         return self.tar.add(sample_id, members)
 
