@@ -65,8 +65,11 @@ class StageError(Exception):
     """A stage raised on a whole batch. `user_error` when it said that a person's input is wrong."""
 
     def __init__(self, error: str, trace: str, user_error: bool = False) -> None:
-        super().__init__(error)
+        super().__init__(error, trace, user_error)  # all of them, so that it can be pickled
         self.error, self.trace, self.user_error = error, trace, user_error
+
+    def __str__(self) -> str:
+        return self.error
 
     @classmethod
     def from_current_exception(cls, error: Exception) -> StageError:

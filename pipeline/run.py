@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from stages.layer_flux import resolve_defaults
 
 from layered.errors import UserError
 from ledger.commit import ChunkRevision, committed
@@ -23,9 +24,17 @@ from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan
 from pipeline.progress import RunProgress
 from pipeline.stage_set import stages_of
 from pipeline.timings import timings_log
-from stages.layer_flux import resolve_defaults
 
-RECORDED_PACKAGES = ("layerprism", "torch", "diffusers", "transformers", "open_clip_torch", "ray", "webdataset", "pillow")
+RECORDED_PACKAGES = (
+    "layerprism",
+    "torch",
+    "diffusers",
+    "transformers",
+    "open_clip_torch",
+    "ray",
+    "webdataset",
+    "pillow",
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,9 @@ async def generate(run: RunDirectory, works: Sequence[Work], config: RunConfig, 
                 await run_bounded(tasks, config.executor.chunks_in_flight)
 
 
-def retry_work(plan: Plan, failed: Mapping[int, Sequence[str]], next_revision: Mapping[int, ChunkRevision]) -> list[Work]:
+def retry_work(
+    plan: Plan, failed: Mapping[int, Sequence[str]], next_revision: Mapping[int, ChunkRevision]
+) -> list[Work]:
     """What `layerprism retry` makes: the failed samples of each chunk, as its next revision."""
     return [
         Work(plan.chunk(chunk).only(sample_ids), next_revision[chunk].revision) for chunk, sample_ids in failed.items()

@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from stages.filtering import Filtering
+from stages.layer_check import LayerCheck
+from stages.layer_flux import LayerFlux
+from stages.matting import Matting
+from stages.multi_layer_flux import MultiLayerFlux
+from stages.text_layer import TextLayers
+
 from ledger.storage import LocalStorage
 from pipeline.chunk_flow import LAYER_FLUX
 from pipeline.committing import Committing
@@ -12,13 +19,7 @@ from pipeline.config import RunConfig
 from pipeline.executor import PoolSpec
 from pipeline.executor_config import ExecutorConfig
 from pipeline.packing import Packing
-from stages.filtering import Filtering
-from stages.layer_check import LayerCheck
-from stages.layer_flux import LayerFlux
-from stages.matting import Matting
-from stages.multi_layer_flux import MultiLayerFlux
 from stages.stage import Stage
-from stages.text_layer import TextLayers
 
 
 @dataclass(frozen=True)

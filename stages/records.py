@@ -133,12 +133,14 @@ class Composed:
 
     Attributes:
         raws: each generated layer's RGB before matting, by layer index; -1 is the base image as drawn.
+        batch_shapes: of each generated layer, as `Drawn` has it.
     """
 
     sample_id: str
     image: LayeredImage
     sidecar: Sidecar
     raws: Mapping[int, UInt8Array]
+    batch_shapes: Mapping[int, tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
