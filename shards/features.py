@@ -55,9 +55,14 @@ def _field(name: str, kind: JsonType) -> dict[str, Any]:
     if isinstance(kind, str):
         return {"name": name, "dtype": kind}
     if isinstance(kind, list):
-        element = kind[0]
-        return {"name": name, "list": _fields(element) if isinstance(element, dict) else element}
+        return {"name": name, "list": _element(kind[0])}
     return {"name": name, "struct": _fields(kind or {})}
+
+
+def _element(kind: JsonType) -> Any:
+    if isinstance(kind, dict):
+        return _fields(kind)
+    return {"list": _element(kind[0])} if isinstance(kind, list) else kind
 
 
 def _fields(struct: dict[str, JsonType]) -> list[dict[str, Any]]:

@@ -140,6 +140,7 @@ def check_members(stream: BinaryIO, sample_id: str, members: Iterable[Member]) -
 def _is_header_of(header: bytes, name: str, size: int) -> bool:
     try:
         entry = tarfile.TarInfo.frombuf(header, tarfile.ENCODING, "surrogateescape")
-    except tarfile.HeaderError:
+        canonical = entry.tobuf(tarfile.USTAR_FORMAT)  # tar's own checksum leaves some bytes of the header out
+    except (tarfile.HeaderError, ValueError):
         return False
-    return entry.name == name and entry.size == size
+    return canonical == header and entry.name == name and entry.size == size
