@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from filters.config import FiltersConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
+from stages.layer_flux import LayerFluxConfig
+from stages.matting import MattingConfig
+from stages.multi_layer_flux import ComposeConfig
+from stages.text_layer import TextConfig
 
-from filters.config import FiltersConfig
 from layered.errors import UserError
 from pipeline.config_file import ConfigTree, KeyPath, read_config_tree
 from pipeline.executor_config import ExecutorConfig
 from pipeline.plan_config import PlanConfig
 from shards.writer import ShardConfig
-from stages.layer_flux import LayerFluxConfig
-from stages.matting import MattingConfig
-from stages.multi_layer_flux import ComposeConfig
-from stages.text_layer import TextConfig
 
 FILE_KEYS: tuple[KeyPath, ...] = (("plan", "briefs", "path"),)
 """Keys whose values are file names relative to the configuration file that they stand in."""

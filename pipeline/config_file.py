@@ -136,17 +136,25 @@ def _plain(loader: _Loader, node: yaml.Node, path: KeyPath, source: str, places:
         return [_plain(loader, item, (*path, index), source, places) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
         return loader.construct_object(node)
+    _check_keys_differ(node, path, source)
     loader.flatten_mapping(node)
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = str(loader.construct_object(key_node, deep=True))
-        line = key_node.start_mark.line + 1
-        if key in values:
-            dotted = ".".join(map(str, (*path, key)))
-            raise UserError(f"{source}:{line}: the key `{dotted}` is given twice")
         values[key] = _plain(loader, value_node, (*path, key), source, places)
-        places[*path, key] = f"{source}:{line}"
+        places[*path, key] = f"{source}:{key_node.start_mark.line + 1}"
     return values
+
+
+def _check_keys_differ(node: yaml.MappingNode, path: KeyPath, source: str) -> None:
+    """YAML forbids equal keys, but PyYAML silently takes the last."""
+    seen = set()
+    for key_node, _ in node.value:
+        if key_node.value in seen:
+            dotted = ".".join(map(str, (*path, key_node.value)))
+            line = key_node.start_mark.line + 1
+            raise UserError(f"{source}:{line}: the key `{dotted}` is given twice")
+        seen.add(str(key_node.value))
 
 
 def _merged(below: ConfigTree, above: ConfigTree) -> ConfigTree:

@@ -6,6 +6,7 @@ The numbers of layers and of text layers follow PrismLayersPro (arXiv 2505.22523
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import overload
 
@@ -47,11 +48,11 @@ OVERFLOWING = 0.25
 """Chance that one layer of a design reaches over the side of the canvas."""
 
 FLIES = frozenset(
-    "sun moon cloud rainbow snowflake lightning airplane helicopter rocket ufo balloon butterfly bee bat".split()
+    ["sun", "moon", "cloud", "rainbow", "snowflake", "lightning", "airplane", "helicopter", "rocket", "ufo", "balloon", "butterfly", "bee", "bat"]
 )
-SWIMS = frozenset("whale shark ship sailboat duck".split())
+SWIMS = frozenset(["whale", "shark", "ship", "sailboat", "duck"])
 
-_FLOATS = frozenset({"underwater", "sky", "night", "sunset", "paper", "gradient", "stripes", "dots"})
+_FLAT_SCENES = frozenset({"paper", "gradient", "stripes", "dots"})
 _DARK_SCENES = frozenset({"night", "underwater", "sunset", "forest"})
 _INK, _CHALK = ("#1d2333", "#7a1f3d", "#123a5e", "#3b2a1a"), ("#ffffff", "#fff3c4", "#ffe8f0", "#e6f6ff")
 
@@ -105,10 +106,11 @@ def design_brief(config: DesignerConfig, seed: int, index: int) -> Brief:
     layers, texts = _counts(config, rng)
     things = _things(theme, vocabulary, layers - texts, scene_color, rng)
     dark = _is_dark(scene, scene_color, style, vocabulary)
-    ring = scene.name in _FLOATS and scene.name != "underwater" and len(things) >= 5 and rng.random() < 0.3
+    ring = (scene.name in _FLAT_SCENES or scene.name == "night") and len(things) >= 5 and rng.random() < 0.3
     text_layers = _text_layers(theme, things, texts, canvas, dark, ring, config.fonts, vocabulary, rng)
     reserved = [layer.placed_box() for layer in text_layers]
-    items = [Item(_side(thing, canvas, vocabulary, rng), _zone(thing, scene)) for thing in things]
+    lone = {1: 1.8, 2: 1.5, 3: 1.25}.get(len(things), 1.0)  # few things may be large
+    items = [Item(lone * _side(thing, canvas, vocabulary, rng), _zone(thing, scene)) for thing in things]
     boxes = _boxes(items, scene.name, canvas, reserved, ring, rng)
     order = painters_order(boxes, items)
     image_layers = [
@@ -143,7 +145,7 @@ def _counts(config: DesignerConfig, rng: random.Random) -> tuple[int, int]:
     """(all layers, text layers); at least one layer is an image."""
     shares = layer_count_shares(config.min_layers, config.max_layers)
     layers = rng.choices(list(shares), list(shares.values()))[0]
-    most = min(config.max_text_layers, layers - 1, len(TEXT_LAYERS_OF_PRO) - 1)
+    most = min(config.max_text_layers, layers - 1, len(TEXT_LAYERS_OF_PRO) - 1, layers // 2 + 1)
     return layers, rng.choices(range(most + 1), TEXT_LAYERS_OF_PRO[: most + 1])[0]
 
 
@@ -195,7 +197,7 @@ def _boxes(
 ) -> list[Box]:
     if ring:
         return in_ring(items, canvas, reserved, rng)
-    if scene in ("paper", "stripes", "dots", "gradient") and rng.random() < 0.6:
+    if scene in _FLAT_SCENES and rng.random() < 0.6:
         return in_grid(items, canvas, reserved, rng)
     boxes = scattered(items, scene, canvas, reserved, rng)
     if rng.random() < OVERFLOWING:
@@ -215,31 +217,25 @@ def _text_layers(
     vocabulary: Vocabulary,
     rng: random.Random,
 ) -> list[BriefLayer]:
-    """A title, a line below it, then lines at the foot; in a ring all of them stand in its middle."""
+    """A title and smaller lines below it at the top of the canvas; in a ring they stand in its middle."""
     width, height = canvas
-    names = [thing.counted(2, vocabulary) for thing in dict.fromkeys(things)]
-    lines = [theme.name.title(), theme.title, *dict.fromkeys(name.split(" ", 1)[1] for name in names)]
+    counted = [thing.counted(number, vocabulary) for thing, number in Counter(things).items()]
+    wordings = [theme.name.title(), theme.title, *counted]
+    lines = [wordings[index % len(wordings)] for index in range(count)]
     font, color = rng.choice(fonts), rng.choice(_CHALK if dark else _INK)
+    small = min(0.06, 0.24 / max(1, count - 1))
+    line_heights = [(0.11 if index == 0 else small) * height for index in range(count)]
+    widest = (0.44 if in_middle else 0.92) * width
+    y = (height - sum(line_heights)) / 2 if in_middle else 0.04 * height
     layers = []
-    top = height * 0.04
-    heights = [0.11 * height if index == 0 else 0.06 * height for index in range(count)]
-    if in_middle:
-        top = (height - sum(heights)) / 2
-    for index in range(count):
-        at_foot = index >= 2 and not in_middle
-        y = height * 0.98 - sum(heights[index:]) if at_foot else top
-        widest = (0.44 if in_middle else 0.92) * width
-        wide = min(widest, max(0.2 * width, 0.72 * heights[index] * len(lines[index % len(lines)])))
-        box = Box(
-            round((width - wide) / 2), round(y), round((width + wide) / 2), max(round(y) + 8, round(y + 0.9 * heights[index]))
-        )
-        top += 0 if at_foot else heights[index]
-        line = lines[index % len(lines)]
-        kind = "title" if index == 0 else "label"
+    for index, (line, line_height) in enumerate(zip(lines, line_heights, strict=True)):
+        wide = min(widest, max(0.2 * width, 0.72 * line_height * len(line)))
+        box = Box(round((width - wide) / 2), round(y), round((width + wide) / 2), round(y + 0.9 * line_height))
+        y += line_height
         layers.append(
             BriefLayer(
                 kind="text",
-                caption=f'a {kind} that says "{line}"',
+                caption=f'a {"title" if index == 0 else "label"} that says "{line}"',
                 box=_coordinates(box),
                 text=line,
                 font=font,

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stages.layer_flux import resolve_defaults
+
 from pipeline.briefs import BriefList
 from pipeline.config import RunConfig
-from stages.layer_flux import resolve_defaults
 
 _HASHED_WHOLE = 64 * 1024**2
 """Weight files above this many bytes enter by size and by their first and last MiB: reading 24 GB takes a minute."""
@@ -35,10 +36,10 @@ def fingerprint(config: RunConfig, briefs: BriefList) -> tuple[str, dict[str, An
         "plan.styles": list(config.plan.styles),
         "plan.splits": dict(config.plan.splits),
         "plan.chunk_layers": config.plan.chunk_layers,
-        "layer_flux.weights": _weights_part(resolved.model),
+        "layer_flux.model": _model_part(resolved.location),
     }
     sections = {
-        "layer_flux": resolved.model_dump(mode="json", exclude={"seconds_per_layer", "cpu_offload"}),
+        "layer_flux": resolved.model_dump(mode="json", exclude={"model", "seconds_per_layer", "cpu_offload"}),
         "matting": config.matting.model_dump(mode="json"),
         "text": config.text.model_dump(mode="json"),
         "compose": config.compose.model_dump(mode="json"),
@@ -73,11 +74,11 @@ def _briefs_part(config: RunConfig, briefs: BriefList) -> str:
     return f"{len(briefs.briefs)} briefs {digest.hexdigest()[:16]}"
 
 
-def _weights_part(model: str) -> str:
-    """The content of a local model folder; a hub id is told apart by its name and revision alone."""
-    folder = Path(model)
+def _model_part(location: str) -> str:
+    """A local model is its folder's content, wherever it lies; a hub model is its name, its revision stands beside."""
+    folder = Path(location)
     if not folder.is_dir():
-        return "hub"
+        return location
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt", ".model")):
         size = file.stat().st_size
@@ -89,7 +90,7 @@ def _weights_part(model: str) -> str:
                 digest.update(stream.read(_EDGE))
                 stream.seek(-_EDGE, 2)
                 digest.update(stream.read())
-    return digest.hexdigest()[:16]
+    return f"{folder.name} {digest.hexdigest()[:16]}"
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +39,9 @@ SKY = (0.03, 0.45)
 COVERED = 0.5
 """How much of a zone's area the things in it may take."""
 
-_CANDIDATES = 48
+_TRIES = 64  # random places for one thing; it gets smaller after every 16
+_SMALLER = 0.88
+_FREE, _CROWDED = 0.02, 0.3  # how much may be hidden: at once, and once it is clear that the zone is crowded
 _MARGIN = 0.03
 
 
@@ -54,27 +56,28 @@ class Item:
 def scattered(
     items: Sequence[Item], scene: str, canvas: Size, reserved: Sequence[Box], rng: random.Random
 ) -> list[Box]:
-    """A box for each item, in its zone of the scene, overlapping the others and `reserved` as little as chance allows."""
+    """A box for each item, in its zone of the scene: of some random places the one that hides least of all else."""
     top = max((box.y1 for box in reserved if box.y0 < canvas[1] / 3), default=0)
-    order = sorted(range(len(items)), key=lambda index: -items[index].side)
-    boxes: dict[int, Box] = {}
     shrink = {zone: _shrink(items, zone, scene, canvas, top) for zone in {item.zone for item in items}}
-    for index in order:
+    boxes: dict[int, Box] = {}
+    for index in sorted(range(len(items)), key=lambda index: -items[index].side):
         item = items[index]
-        side = item.side * shrink[item.zone]
-        for _ in range(4):
-            candidates = [_candidate(side, item.zone, scene, canvas, top, rng) for _ in range(_CANDIDATES)]
-            best = min(candidates, key=lambda box: _crowding(box, list(boxes.values()), reserved))
-            if _crowding(best, list(boxes.values()), reserved) < 0.3:
+        least = math.inf
+        for attempt in range(_TRIES):
+            side = item.side * shrink[item.zone] * _SMALLER ** (attempt // 16)
+            box = _candidate(side, item.zone, scene, canvas, top, rng)
+            crowding = _crowding(box, [boxes[other] for other in boxes if other != index], reserved)
+            if crowding < least:
+                least, boxes[index] = crowding, box
+            if least < (_FREE if attempt < 16 else _CROWDED):
                 break
-            side *= 0.88
-        boxes[index] = best
     return [boxes[index] for index in range(len(items))]
 
 
 def in_grid(items: Sequence[Item], canvas: Size, reserved: Sequence[Box], rng: random.Random) -> list[Box]:
-    """Rows and columns of equal cells in the space that `reserved` leaves between top and bottom; a short last row centred."""
-    top, bottom = _free_rows(canvas, reserved)
+    """Rows and columns of equal cells below `reserved`; a short last row is centred."""
+    margin = round(_MARGIN * min(canvas))
+    top, bottom = max((box.y1 for box in reserved), default=0) + margin, canvas[1] - margin
     columns = max(1, round(math.sqrt(len(items) * canvas[0] / (bottom - top))))
     rows = math.ceil(len(items) / columns)
     columns = math.ceil(len(items) / rows)
@@ -167,20 +170,15 @@ def _shrink(items: Sequence[Item], zone: Zone, scene: str, canvas: Size, top: in
     return min(1.0, math.sqrt(COVERED * room / sum(side * side for side in sides)))
 
 
-def _crowding(box: Box, placed: Sequence[Box], reserved: Sequence[Box]) -> float:
+def _crowding(box: Box, placed: Iterable[Box], reserved: Sequence[Box]) -> float:
     """How much of `box` or of its neighbours is hidden; what covers text counts threefold."""
-    hidden = 0.0
-    for other in placed:
-        if common := box.intersection(other):
-            hidden += common.area / min(box.area, other.area)
-    for other in reserved:
-        if common := box.intersection(other):
-            hidden += 3 * common.area / min(box.area, other.area)
-    return hidden
+    area = box.area
+    hidden = sum(_common_area(box, other) / min(area, other.area) for other in placed)
+    return hidden + 3 * sum(_common_area(box, other) / min(area, other.area) for other in reserved)
 
 
-def _free_rows(canvas: Size, reserved: Sequence[Box]) -> tuple[int, int]:
-    top = max((box.y1 for box in reserved if box.center[1] < canvas[1] / 2), default=0)
-    bottom = min((box.y0 for box in reserved if box.center[1] >= canvas[1] / 2), default=canvas[1])
-    margin = round(_MARGIN * min(canvas))
-    return top + margin, bottom - margin
+def _common_area(one: Box, other: Box) -> int:
+    """The overlap in pixels, 0 where there is none; it is asked for a thousand times a design."""
+    width = min(one.x1, other.x1) - max(one.x0, other.x0)
+    height = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return width * height if width > 0 and height > 0 else 0

@@ -1,0 +1,97 @@
+"""What a plan amounts to: counts, batch fill, and estimates of time, storage and money."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from layered.box import Box
+from layered.brief import Brief
+from models.vocabulary import load_vocabulary
+from pipeline.config import RunConfig
+from pipeline.plan import Plan
+from stages.layer_flux import EMBEDDED_MODEL, resolve_defaults
+
+BYTES_PER_PIXEL = 0.81
+"""Of PNG level 1, measured on photo-like RGBA layers of 1024×1024 pixels; flat drawings take a tenth of it."""
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """A plan in numbers.
+
+    Attributes:
+        layers: generated image layers; the base images, one a sample, come on top.
+        batch_fill: generated images over places in batches, 0…1; what is missing is computing time lost.
+        layers_per_sample: number of samples by number of layers, text layers included.
+        unknown_words: words that the embedded model cannot read, with the number of samples that use them.
+        seconds: of generation on all workers, without further attempts; None until `layer_flux.seconds_per_layer` is given.
+        storage_bytes: of the chunks, and as much again for the shards; an upper estimate for photo-like images.
+        price: of `seconds` on all workers; None unless `executor.price_per_hour` is given too.
+    """
+
+    samples: int
+    briefs: int
+    layers: int
+    text_layers: int
+    chunks: int
+    batches: int
+    batch_fill: float
+    layers_per_sample: Mapping[int, int]
+    styles: Mapping[str, int]
+    splits: Mapping[str, int]
+    unknown_words: Mapping[str, int]
+    seconds: float | None
+    storage_bytes: int
+    price: float | None
+
+
+def describe_plan(plan: Plan, config: RunConfig) -> PlanSummary:
+    """The plan in numbers. Raises UserError as `make_plan` does."""
+    settings = resolve_defaults(config.layer_flux)
+    generated = sum(pc.list_value_length(plan.table["draws"]).to_pylist())
+    layers, texts = (plan.table[name].to_pylist() for name in ("image_layers", "text_layers"))
+    batches = pixels = 0
+    unknown_words: Counter[str] = Counter()
+    for chunk in plan.chunks():
+        batches += len(chunk.batches)
+        if config.keep_raw:
+            pixels += sum(draw.size[0] * draw.size[1] for batch in chunk.batches for draw in batch)
+        for sample in chunk.samples:
+            pixels += 2 * _stored_pixels(sample.brief)
+            if config.layer_flux.model == EMBEDDED_MODEL:
+                unknown_words.update(_unknown_words(sample.brief))
+    seconds = price = None
+    if settings.seconds_per_layer is not None:
+        seconds = generated * settings.seconds_per_layer / config.executor.workers
+        if config.executor.price_per_hour is not None:
+            price = seconds / 3600 * config.executor.workers * config.executor.price_per_hour
+    return PlanSummary(
+        samples=len(plan),
+        briefs=pc.count_distinct(plan.table["brief_id"]).as_py(),
+        layers=sum(layers),
+        text_layers=sum(texts),
+        chunks=plan.chunk_count,
+        batches=batches,
+        batch_fill=generated / (batches * settings.batch_size) if batches else 1.0,
+        layers_per_sample=dict(sorted(Counter(map(sum, zip(layers, texts, strict=True))).items())),
+        styles=dict(Counter(plan.table["style"].to_pylist()).most_common()),
+        splits=dict(Counter(plan.table["split"].to_pylist()).most_common()),
+        unknown_words=dict(unknown_words.most_common()),
+        seconds=seconds,
+        storage_bytes=round(BYTES_PER_PIXEL * pixels),
+        price=price,
+    )
+
+
+def _stored_pixels(brief: Brief) -> int:
+    """Of one sample: its layers, its base image and its whole image."""
+    return 2 * Box.canvas(brief.canvas).area + sum(layer.placed_box().area for layer in brief.layers)
+
+
+def _unknown_words(brief: Brief) -> set[str]:
+    captions = [brief.base_caption, *(layer.caption or "" for layer in brief.layers if layer.kind == "image")]
+    return set(load_vocabulary().unknown_words(" ".join([*captions, brief.style])))
