@@ -4,66 +4,158 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from rich.console import Console
-from stages.layer_flux import resolve_defaults
 
 from layered.errors import UserError
-from ledger.commit import ChunkRevision, committed
-from ledger.run_directory import FINGERPRINT, FINGERPRINT_PARTS, RunDirectory
-from pipeline.briefs import BriefList, load_briefs
+from ledger.commit import committed, next_revision
+from ledger.index import RunIndex
+from ledger.run_directory import FINGERPRINT, FINGERPRINT_PARTS, PLAN_FILE, RUN_FILE, RunDirectory
+from pipeline.briefs import load_briefs
 from pipeline.chunk_flow import LAYER_FLUX, FlowSettings, make_chunk
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, config_of_values
 from pipeline.fingerprint import fingerprint
 from pipeline.generate import pools_of, run_bounded
 from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan
+from pipeline.pools import BatchReport
 from pipeline.progress import RunProgress
-from pipeline.stage_set import stages_of
+from pipeline.rework import MATTE_AGAIN, SCORE_AGAIN, rematte, rescore
+from pipeline.stage_set import StageSet, stages_of
 from pipeline.timings import timings_log
+from stages.layer_flux import resolve_defaults
 
 RECORDED_PACKAGES = (
-    "layerprism",
-    "torch",
-    "diffusers",
-    "transformers",
-    "open_clip_torch",
-    "ray",
-    "webdataset",
-    "pillow",
+    *("layerprism", "torch", "diffusers", "transformers"),
+    *("open_clip_torch", "ray", "webdataset", "pillow"),
 )
+
+REDONE_SECTIONS = ("matting", "text", "compose")
+"""Parts of the fingerprint that matting again may change."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Chunks to be made: whole ones at revision 0, or for a retry the failed samples of some."""
+    """A chunk to be made: whole at revision 0, or for a retry the failed samples of it."""
 
     chunk: ChunkPlan
     revision: int = 0
 
 
-def prepare(config: RunConfig, out: Path, briefs: BriefList | None = None) -> tuple[RunDirectory, Plan]:
-    """Creates the run directory with its plan, opens it where it exists, extends it where more samples are asked for.
+@dataclass(frozen=True)
+class RunSession:
+    """A run directory and the configuration it is driven with. Its methods need `driving`."""
+
+    run: RunDirectory
+    config: RunConfig
+
+    def driving(self) -> AbstractContextManager[None]:
+        """Holds the run for this process. Raises UserError when another one drives it."""
+        return self.run.driving()
+
+    async def make(self, console: Console) -> None:
+        """Makes every planned sample that is not committed yet; first plans more where more are asked for."""
+        plan = self._extended_plan()
+        done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
+        works = [Work(plan.chunk(index)) for index in range(plan.chunk_count) if index not in done]
+        await generate(self.run, works, self.config, console)
+
+    async def again(self, steps: Sequence[str], console: Console) -> None:
+        """Scores, or mattes, composes and scores, all finished samples again from what is stored."""
+        if tuple(steps) == SCORE_AGAIN:
+            count = await rescore(self.run, self.config, console)
+        else:
+            count = await rematte(self.run, read_plan(self.run), self.config, console)
+        console.print(
+            f"{count} samples done again" if count else "nothing to do again: it was done with these settings"
+        )
+
+    async def retry(self, console: Console) -> None:
+        """Makes the failed samples again, each chunk's as its next revision."""
+        failed = RunIndex.load(self.run.storage).failed_by_chunk()
+        if not failed:
+            console.print("no sample has failed: nothing to retry")
+            return
+        plan = read_plan(self.run)
+        works = [
+            Work(plan.chunk(chunk).only(sample_ids), next_revision(self.run.storage, chunk).revision)
+            for chunk, sample_ids in failed.items()
+        ]
+        await generate(self.run, works, self.config, console)
+
+    def _extended_plan(self) -> Plan:
+        """The run's plan with what `plan.samples` now asks for beyond it; `run.json` keeps the newest configuration."""
+        briefs = load_briefs(self.config.plan, self.config.seed)
+        plan = extend_plan(read_plan(self.run), self.config, briefs)
+        self.run.extend(run_info(self.config, *fingerprint(self.config, briefs)), plan.to_bytes())
+        return plan
+
+
+def new_run(out: Path, config: RunConfig) -> RunSession:
+    """A new run in `out`, or the one that is there, to go on with.
 
     Raises:
-        UserError: when the briefs are bad, the folder belongs to something else, or to a run of another fingerprint.
+        UserError: when the briefs are bad, or the folder holds something else or a run of another fingerprint.
     """
-    briefs = briefs or load_briefs(config.plan, config.seed)
+    briefs = load_briefs(config.plan, config.seed)
     digest, parts = fingerprint(config, briefs)
-    info = run_info(config, digest, parts)
-    if not (out / "run.json").exists():
+    if (out / RUN_FILE).exists():
+        run = RunDirectory.open(out)
+        run.require_fingerprint(digest, parts)
+    else:
         plan = make_plan(config, briefs)
-        return RunDirectory.create(out, info, plan.to_bytes()), plan
+        run = RunDirectory.create(out, run_info(config, digest, parts), plan.to_bytes())
+    return RunSession(run, config)
+
+
+def run_again(out: Path, config: RunConfig, steps: Sequence[str]) -> RunSession:
+    """An existing run whose samples are to be scored or matted again, with the settings of those steps from `config`.
+
+    Raises:
+        UserError: when there is no such run, or when anything before those steps differs.
+    """
     run = RunDirectory.open(out)
-    run.require_fingerprint(digest, parts)
-    old = Plan.read(out / "plan.parquet")
-    plan = extend_plan(old, config, briefs)
-    if len(plan) > len(old):
-        run = run.extend(info, plan.to_bytes())
-    return run, plan
+    digest, parts = fingerprint(config, load_briefs(config.plan, config.seed))
+    if tuple(steps) == MATTE_AGAIN:
+        # What is done again may differ; all that was drawn must be the same.
+        redone = {name: value for name, value in parts.items() if name.partition(".")[0] in REDONE_SECTIONS}
+        kept = {name: value for name, value in parts.items() if name not in redone}
+        stored = {
+            name: value
+            for name, value in run.info[FINGERPRINT_PARTS].items()
+            if name.partition(".")[0] not in REDONE_SECTIONS
+        }
+        if json.loads(json.dumps(kept)) != stored:
+            run.require_fingerprint(digest, parts)
+        run = run.replace_info(run_info(config, digest, parts))
+    else:
+        run.require_fingerprint(digest, parts)
+        run = run.replace_info(run_info(config, digest, parts))
+    return RunSession(run, config)
+
+
+def existing_run(path: Path, overrides: Sequence[str] = ()) -> RunSession:
+    """An existing run with the configuration it was last driven with, some of it overridden.
+
+    Raises:
+        UserError: when there is no run, or an override is wrong.
+    """
+    run = RunDirectory.open(path)
+    return RunSession(run, config_of_values(run.info["config"], f"{path / RUN_FILE}", overrides))
+
+
+def read_plan(run: RunDirectory) -> Plan:
+    """The run's plan. Raises UserError when the file is damaged."""
+    try:
+        return Plan.read(run.path / PLAN_FILE)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{run.path / PLAN_FILE} is damaged ({error}): start a new run") from error
 
 
 def run_info(config: RunConfig, digest: str, parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,26 +170,34 @@ def run_info(config: RunConfig, digest: str, parts: Mapping[str, Any]) -> dict[s
     }
 
 
-def pending_work(run: RunDirectory, plan: Plan) -> list[int]:
-    """The chunks of the plan that no commit exists for."""
-    done = {commit.chunk for commit in committed(run.storage) if commit.revision == 0}
-    return [index for index in range(plan.chunk_count) if index not in done]
+async def generate(
+    run: RunDirectory,
+    works: Sequence[Work],
+    config: RunConfig,
+    console: Console,
+    stages: StageSet | None = None,
+) -> None:
+    """Draws, composes, scores and commits chunks; returns when all of them are committed, failures included.
 
-
-async def generate(run: RunDirectory, works: Sequence[Work], config: RunConfig, console: Console) -> None:
-    """Draws, composes, scores and commits chunks; returns when all of them are committed, failures included."""
+    Args:
+        stages: those of the configuration, unless others are to be measured.
+    """
     if not works:
         return
+    stages = stages or stages_of(config, run.storage)
     settings = FlowSettings(config.seed, config.layer_flux.attempts, resolve_defaults(config.layer_flux).batch_size)
     planned = {work.chunk.index: work.chunk.draws for work in works}
     progress = RunProgress(console, planned, LAYER_FLUX, "layers and base images")
     with timings_log(run.path) as timings, progress.shown():
 
-        def on_batch(report: Any) -> None:
+        def on_batch(report: BatchReport) -> None:
             timings.on_batch(report)
             progress.on_batch(report)
 
-        async with pools_of(config, stages_of(config, run.storage), on_batch) as pools:
+        async with (
+            pools_of(config, stages, on_batch) as pools,
+            progress.watched(config.executor.watchdog_seconds),
+        ):
 
             async def make(work: Work) -> None:
                 result = await make_chunk(work.chunk, work.revision, pools, settings)
@@ -105,34 +205,7 @@ async def generate(run: RunDirectory, works: Sequence[Work], config: RunConfig, 
                 for sample_id, failure in result.failures:
                     progress.say(f"sample {sample_id} failed in {failure.stage}: {failure.error}")
 
-            async with progress.watched(config.executor.watchdog_seconds):
-                tasks = (functools.partial(make, work) for work in works)
-                await run_bounded(tasks, config.executor.chunks_in_flight)
-
-
-def retry_work(
-    plan: Plan, failed: Mapping[int, Sequence[str]], next_revision: Mapping[int, ChunkRevision]
-) -> list[Work]:
-    """What `layerprism retry` makes: the failed samples of each chunk, as its next revision."""
-    return [
-        Work(plan.chunk(chunk).only(sample_ids), next_revision[chunk].revision) for chunk, sample_ids in failed.items()
-    ]
-
-
-def require_run(path: Path) -> tuple[RunDirectory, Plan, RunConfig]:
-    """An existing run with its plan and the configuration it was made with. Raises UserError when there is none."""
-    run = RunDirectory.open(path)
-    try:
-        config = RunConfig.model_validate_json(_json(run.info["config"]))
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}/run.json does not hold a configuration this version reads: {error}") from error
-    return run, Plan.read(path / "plan.parquet"), config
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value)
+            await run_bounded((functools.partial(make, work) for work in works), config.executor.chunks_in_flight)
 
 
 def _version(package: str) -> str:

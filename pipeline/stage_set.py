@@ -19,6 +19,7 @@ from pipeline.config import RunConfig
 from pipeline.executor import PoolSpec
 from pipeline.executor_config import ExecutorConfig
 from pipeline.packing import Packing
+from pipeline.recalling import Recalling, Recomposing
 from stages.stage import Stage
 
 
@@ -47,25 +48,26 @@ class StageSet:
 
 
 def stages_of(config: RunConfig, storage: LocalStorage) -> StageSet:
-    """All stages of a run, not set up yet."""
-    return StageSet(
-        generator={LAYER_FLUX: LayerFlux(config.layer_flux)},
-        light=rework_stages(config, storage) | {stage.name: stage for stage in _layer_stages(config)},
-    )
+    """All stages that make a chunk, not set up yet."""
+    light: list[Stage[Any, Any]] = [
+        Matting(config.matting),
+        LayerCheck(config.layer_flux.accept, config.filters),
+        TextLayers(config.text),
+        MultiLayerFlux(config.compose),
+        *_last_stages(config, storage),
+    ]
+    return StageSet(generator={LAYER_FLUX: LayerFlux(config.layer_flux)}, light=_by_name(light))
 
 
 def rework_stages(config: RunConfig, storage: LocalStorage) -> dict[str, Stage[Any, Any]]:
-    """What is needed to matte, compose and score again what is stored."""
-    stages: list[Stage[Any, Any]] = [
-        Matting(config.matting),
-        TextLayers(config.text),
-        MultiLayerFlux(config.compose),
-        Filtering(config.filters),
-        Packing(config.keep_raw),
-        Committing(storage),
-    ]
+    """The stages that matte, compose and score again what is stored."""
+    compose = Matting(config.matting), TextLayers(config.text), MultiLayerFlux(config.compose)
+    return _by_name([Recalling(storage), Recomposing(storage, *compose), *_last_stages(config, storage)])
+
+
+def _last_stages(config: RunConfig, storage: LocalStorage) -> list[Stage[Any, Any]]:
+    return [Filtering(config.filters), Packing(config.keep_raw), Committing(storage)]
+
+
+def _by_name(stages: list[Stage[Any, Any]]) -> dict[str, Stage[Any, Any]]:
     return {stage.name: stage for stage in stages}
-
-
-def _layer_stages(config: RunConfig) -> list[Stage[Any, Any]]:
-    return [LayerCheck(config.layer_flux, config.filters)]

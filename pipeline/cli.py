@@ -1,0 +1,214 @@
+"""The command line: each command reads its arguments, calls one function and prints what it returns.
+
+Heavy modules are imported inside the commands, so that `--help` is instant. Exit codes: 0 done, 1 failed work, 2 wrong
+input, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from layered.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.config import RunConfig
+    from pipeline.run import RunSession
+
+FAILED_WORK = 1
+WRONG_INPUT = 2
+STOPPED = 130
+
+app = typer.Typer(
+    name="layerprism",
+    help="Design briefs in, datasets of multi-layer transparent images out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console(highlight=False)
+
+ConfigFile = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.", metavar="CONFIG")]
+RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Overrides one value: layer_flux.attempts=2.")]
+
+
+def main() -> None:
+    """The entry point `layerprism`."""
+    # Two threads in each of two busy processes are many times slower than one; and one thread gives the same bytes
+    # everywhere.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(WRONG_INPUT)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(STOPPED)
+
+
+@app.command()
+def layer(
+    caption: Annotated[str, typer.Argument(help='What the layer shows: "a red apple".')],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write, with transparency.")],
+    style: Annotated[str, typer.Option(help="The look, one of the model's styles.")] = "cartoon",
+    seed: Annotated[int, typer.Option(help="Another seed, another picture.")] = 0,
+    config: Annotated[Path | None, typer.Option(help="Takes models and settings from a configuration.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """Draws one transparent layer."""
+    from pipeline.single import draw_layer, write_png
+
+    write_png(output, draw_layer(caption, style, seed, _config_or_default(config, set_)))
+    console.print(f"{output}")
+
+
+@app.command()
+def matte(
+    images: Annotated[list[Path], typer.Argument(help="RGB pictures on a flat background.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the RGBA pictures.")],
+    backend: Annotated[str | None, typer.Option(help="The matting back end.")] = None,
+    background: Annotated[str | None, typer.Option(help="#rrggbb; estimated from the border otherwise.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Takes settings from a configuration.")] = None,
+) -> None:
+    """Frees pictures from their flat background."""
+    from pipeline.single import matte_files
+
+    overrides = [f"matting.backend={backend}"] if backend else []
+    for path in matte_files(images, output, background, _config_or_default(config, overrides)):
+        console.print(f"{path}")
+
+
+@app.command()
+def plan(config: ConfigFile, set_: Overrides = None) -> None:
+    """Shows what would run: samples, layers, batches, time, storage, money."""
+    from pipeline.plan_summary import describe_plan, render_summary
+
+    from pipeline.briefs import load_briefs
+    from pipeline.config import load_config
+    from pipeline.plan import make_plan
+
+    loaded = load_config(config, set_ or [])
+    briefs = load_briefs(loaded.plan, loaded.seed)
+    console.print(render_summary(describe_plan(make_plan(loaded, briefs), loaded, briefs)))
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option("--out", help="The folder of the run; an existing one goes on.")],
+    set_: Overrides = None,
+    only: Annotated[
+        str | None, typer.Option(help="Again from what is stored: filters, or matting,compose,filters.")
+    ] = None,
+) -> None:
+    """Plans, generates, filters and publishes; the same command resumes."""
+    from pipeline.config import load_config
+    from pipeline.rework import parse_only
+    from pipeline.run import new_run, run_again
+
+    steps = parse_only(only) if only else ()
+    loaded = load_config(config, set_ or [])
+    session = run_again(out, loaded, steps) if steps else new_run(out, loaded)
+    with session.driving():
+        asyncio.run(session.again(steps, console) if steps else session.make(console))
+        _publish(session, prune=False)
+    _exit_for_failures(session)
+
+
+@app.command()
+def retry(run: RunFolder) -> None:
+    """Makes the failed samples of a run again, then publishes."""
+    from pipeline.run import existing_run
+
+    session = existing_run(run)
+    with session.driving():
+        asyncio.run(session.retry(console))
+        _publish(session, prune=False)
+    _exit_for_failures(session)
+
+
+@app.command()
+def shard(
+    run: RunFolder,
+    set_: Overrides = None,
+    prune: Annotated[bool, typer.Option(help="Also removes former publications.")] = False,
+) -> None:
+    """Publishes again from current decisions and thresholds."""
+    from pipeline.run import existing_run
+
+    session = existing_run(run, set_ or [])
+    with session.driving():
+        _publish(session, prune)
+
+
+@app.command()
+def status(run: RunFolder) -> None:
+    """Shows how far a run is."""
+    from pipeline.status import render_status, run_status
+
+    console.print(render_status(run_status(run)))
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A run, a publication, a tar or a layered folder.")],
+    key: Annotated[str | None, typer.Argument(help="One sample.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draws the sample with its layers into a PNG.")] = None,
+) -> None:
+    """Lists the samples of anything, or shows all that is known of one."""
+    from pipeline.inspection import draw_sample, render_inspection
+    from pipeline.inspection import inspect as look
+
+    from pipeline.single import write_png
+
+    if picture is not None and key is None:
+        raise UserError("--picture draws one sample: give its KEY too")
+    console.print(render_inspection(look(path, key)))
+    if picture is not None and key is not None:
+        write_png(picture, draw_sample(path, key))
+
+
+@app.command()
+def verify(path: Annotated[Path, typer.Argument(help="A run or a publication.")]) -> None:
+    """Checks every byte and every composite; names each damaged sample."""
+    from pipeline.verification import verify_path
+
+    problems = verify_path(path)
+    for problem in problems:
+        console.print(f"{problem}", soft_wrap=True)
+    if problems:
+        raise typer.Exit(FAILED_WORK)
+    console.print(f"{path}: nothing is damaged", soft_wrap=True)
+
+
+def _config_or_default(path: Path | None, overrides: list[str] | None) -> RunConfig:
+    from configs import DEMO_CONFIG
+    from pipeline.config import load_config
+
+    return load_config(path or DEMO_CONFIG, overrides or [])
+
+
+def _publish(session: RunSession, prune: bool) -> None:
+    from pipeline.publish import publish_session
+
+    published = publish_session(session, prune)
+    console.print(published.summary, soft_wrap=True)
+
+
+def _exit_for_failures(session: RunSession) -> None:
+    """Exit code 1 when samples of the run have failed: they are kept, named and can be retried."""
+    from ledger.index import RunIndex
+
+    failed = list(RunIndex.load(session.run.storage).failures())
+    if failed:
+        named = ", ".join(failed[:5]) + (", …" if len(failed) > 5 else "")
+        console.print(f"{len(failed)} failed ({named}): layerprism retry {session.run.path}", soft_wrap=True)
+        raise typer.Exit(FAILED_WORK)

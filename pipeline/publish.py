@@ -1,0 +1,53 @@
+"""From committed samples to `shards/` and `report/`: thresholds, duplicates, decisions, dataset card, pictures."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filters.duplicates import PERCEPTUAL_HASH, repeated
+from pipeline.report import write_report
+
+from ledger.publication import Published, publish
+from pipeline.run import RunSession
+
+
+@dataclass(frozen=True)
+class PublishedRun:
+    """A publication with its report, and what to say of them."""
+
+    published: Published
+    report: Path
+    summary: str
+
+
+def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
+    """Publishes what passes the thresholds and what people kept, then draws the report.
+
+    Raises:
+        UserError: when nothing would be published.
+    """
+    run, config = session.run, session.config
+    thresholds = config.filters.thresholds()
+    facts = {"name": config.name, "fingerprint": run.fingerprint}
+    find_duplicates = functools.partial(_repeated_samples, config.filters.duplicates.max_distance)
+    published = publish(run, config.shards, thresholds, find_duplicates, facts, prune)
+    report = write_report(run, published.selection, thresholds, config.report, facts)
+    accepted = len(published.selection.published)
+    considered = accepted + len(published.selection.left_out)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in published.selection.reasons().items())
+    lines = [
+        f"published {accepted} of {considered} samples ({100 * accepted / considered:.0f} %)"
+        + (f"; left out: {reasons}" if reasons else ""),
+        f"shards    {published.publication.folder}" + ("" if published.written else " (unchanged)"),
+        f"report    {report}",
+    ]
+    return PublishedRun(published, report, "\n".join(lines))
+
+
+def _repeated_samples(max_distance: int, features: Mapping[str, Mapping[str, bytes]]) -> Collection[str]:
+    """Accepted samples that look like an earlier one."""
+    hashes = {sample_id: of[PERCEPTUAL_HASH] for sample_id, of in features.items() if PERCEPTUAL_HASH in of}
+    return repeated(hashes, max_distance)

@@ -1,0 +1,94 @@
+"""One layer, one matte: the stages of a run, for a single picture and without a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from stages.matting import Matting, matter_of
+
+from layered import UserError
+from layered.arrays import Color, UInt8Array
+from layered.placing import alpha_box, trim
+from layered.png import encode_png
+from layered.seeds import derive_seed
+from pipeline.config import RunConfig
+from pipeline.pools import StageError, StageHost
+from pipeline.prompts import layer_prompt
+from stages.layer_flux import LayerFlux, resolve_defaults
+from stages.records import Draw, Matted
+from stages.stage import Failed
+
+
+def draw_layer(caption: str, style: str, seed: int, config: RunConfig) -> UInt8Array:
+    """One transparent layer, straight RGBA, trimmed.
+
+    Raises:
+        UserError: when the model is missing.
+        RuntimeError: when the matte of what was drawn is empty.
+    """
+    settings = resolve_defaults(config.layer_flux)
+    prompt = layer_prompt(caption, style, settings)
+    noise = derive_seed(seed, "layer", 0, 0, "noise")
+    draw = Draw("layer", 0, 0, noise, prompt, caption, settings.layer_sizes[0])
+    host = StageHost({"layer_flux": LayerFlux(config.layer_flux), "matting": Matting(config.matting)})
+    try:
+        (matted,) = host.process("matting", host.process("layer_flux", [draw]))
+    except StageError as error:
+        raise error.for_the_run() from error
+    if isinstance(matted, Failed):
+        raise RuntimeError(f"{matted.stage} failed: {matted.error}")
+    assert isinstance(matted, Matted)
+    if alpha_box(matted.rgba) is None:
+        raise UserError(f"the model drew nothing for {caption!r}: try another --seed, or words of its vocabulary")
+    return trim(matted.rgba)
+
+
+def matte_files(images: Sequence[Path], folder: Path, background: str | None, config: RunConfig) -> list[Path]:
+    """Frees RGB pictures from their flat background; writes ``NAME.png`` with transparency for each, returns the paths.
+
+    Raises:
+        UserError: when a picture is missing, is none or has transparency already, or two would be written to one file.
+    """
+    targets = [folder / f"{image.stem}.png" for image in images]
+    if doubled := [target for target in set(targets) if targets.count(target) > 1]:
+        raise UserError(f"several pictures would be written to {doubled[0]}: matte them into different folders")
+    color = parse_color(background) if background else None
+    pictures = [read_rgb(image) for image in images]
+    matter = matter_of(config.matting)
+    for picture, target in zip(pictures, targets, strict=True):
+        rgba, _ = matter.matte(picture, color)
+        write_png(target, rgba)
+    return targets
+
+
+def read_rgb(path: Path) -> UInt8Array:
+    """An RGB picture ``[h, w, 3]``. Raises UserError when the file is missing, is no picture or has transparency."""
+    try:
+        with Image.open(path) as image:
+            if image.has_transparency_data and image.convert("RGBA").getextrema()[3] != (255, 255):
+                raise UserError(f"{path} is transparent already: give a picture on a flat background")
+            return np.array(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"{path} cannot be read as a picture: {error}") from error
+
+
+def parse_color(text: str) -> Color:
+    """``#rrggbb`` as numbers. Raises UserError for anything else."""
+    digits = text.removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError as error:
+        raise UserError(f"{text!r} is not a colour of the form #rrggbb") from error
+    return red, green, blue
+
+
+def write_png(path: Path, pixels: UInt8Array) -> None:
+    """Writes RGB or RGBA; makes the folder. Raises UserError when the file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(pixels))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
