@@ -21,19 +21,11 @@ from layered.errors import UserError
 from pipeline.config_file import ConfigTree, KeyPath, read_config_tree
 from pipeline.executor_config import ExecutorConfig
 from pipeline.plan_config import PlanConfig
+from pipeline.report_config import ReportConfig
 from shards.writer import ShardConfig
 
 FILE_KEYS: tuple[KeyPath, ...] = (("plan", "briefs", "path"),)
 """Keys whose values are file names relative to the configuration file that they stand in."""
-
-
-class ReportConfig(BaseModel):
-    """The `report` section: how much the report shows."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    samples: int = Field(48, ge=1, description="samples on the contact sheet")
-    rejected: int = Field(24, ge=0, description="samples in the reject gallery")
 
 
 class RunConfig(BaseModel):
