@@ -41,7 +41,7 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
     lines = [
         f"published {accepted} of {considered} samples ({100 * accepted / considered:.0f} %)"
         + (f"; left out: {reasons}" if reasons else ""),
-        f"shards    {published.publication.folder}" + ("" if published.written else " (unchanged)"),
+        f"shards    {published.publication.path}" + ("" if published.written else " (unchanged)"),
         f"report    {report}",
     ]
     return PublishedRun(published, report, "\n".join(lines))

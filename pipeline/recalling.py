@@ -12,11 +12,11 @@ from stages.text_layer import TextLayers
 from layered import LayerRecord, Sidecar
 from layered.codec import SIDECAR_MEMBER, decode_members
 from layered.png import decode_png
-from ledger.commit import is_sample_member, raw_member
+from ledger.commit import raw_member
 from ledger.index import SampleRecord
 from ledger.storage import LocalStorage
 from pipeline.plan import PlannedSample
-from shards.tar import read_members
+from shards.tar import is_sample_member, read_members
 from stages.records import BASE_IMAGE, Composed, Composition, Draw, Drawn, Matted, TextDraw, TextLayer
 from stages.stage import Failed, Stage
 
