@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -126,6 +126,7 @@ def _says(caption: str | None) -> bool:
 
 
 _Row = tuple[Path, int, Brief | BadBrief]
+_Source = TypeVar("_Source")
 
 
 def _read_jsonl(path: Path) -> Iterator[_Row]:
@@ -141,10 +142,11 @@ def _read_layouts(path: Path) -> Iterator[_Row]:
         raise UserError(f"cannot read layouts from {path}: {error}") from error
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield path, number, _brief_or_bad(path, number, lambda line=line: _fields_of_layout(json.loads(line)))
+            yield path, number, _brief_or_bad(path, number, line, _fields_of_layout)
 
 
-def _fields_of_layout(layout: Mapping[str, Any]) -> dict[str, Any]:
+def _fields_of_layout(line: str) -> dict[str, Any]:
+    layout = json.loads(line)
     layers = sorted(layout["layers"], key=lambda layer: layer["index"])
     return {
         "id": _brief_id(layout["id"]),
@@ -185,7 +187,7 @@ def _rows_of_parquet(file: Path, parquet: pq.ParquetFile) -> Iterator[_Row]:
     for batch in parquet.iter_batches(batch_size=16, columns=wanted):
         for row in batch.to_pylist():
             number += 1
-            yield file, number, _brief_or_bad(file, number, lambda row=row: _fields_of_row(row))
+            yield file, number, _brief_or_bad(file, number, row, _fields_of_row)
 
 
 def _fields_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,9 +223,11 @@ def _brief_id(text: object) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", str(text).lower())[:80]
 
 
-def _brief_or_bad(path: Path, line: int, fields: Callable[[], dict[str, Any]]) -> Brief | BadBrief:
+def _brief_or_bad(
+    path: Path, line: int, source: _Source, fields_of: Callable[[_Source], dict[str, Any]]
+) -> Brief | BadBrief:
     try:
-        return Brief.model_validate(fields())
+        return Brief.model_validate(fields_of(source))
     except ValidationError as error:
         return BadBrief(path, line, describe_validation_error(error))
     except json.JSONDecodeError as error:

@@ -9,20 +9,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from filters.config import FiltersConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
-from stages.layer_flux import LayerFluxConfig
 from stages.matting import MattingConfig
-from stages.multi_layer_flux import ComposeConfig
-from stages.text_layer import TextConfig
 
+from filters.config import FiltersConfig
 from layered.errors import UserError
 from pipeline.config_file import ConfigTree, KeyPath, read_config_tree
 from pipeline.executor_config import ExecutorConfig
 from pipeline.plan_config import PlanConfig
 from pipeline.report_config import ReportConfig
 from shards.writer import ShardConfig
+from stages.layer_flux import LayerFluxConfig
+from stages.multi_layer_flux import ComposeConfig
+from stages.text_layer import TextConfig
 
 FILE_KEYS: tuple[KeyPath, ...] = (("plan", "briefs", "path"),)
 """Keys whose values are file names relative to the configuration file that they stand in."""
@@ -57,8 +57,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Reads a configuration file, what it extends, and `--set` overrides such as ``layer_flux.attempts=2``.
 
     Raises:
-        UserError: for a missing or broken file, an unknown key (with the nearest valid one), or a wrong value; the message
-            names the key, the file and the line.
+        UserError: for a missing or broken file, an unknown key (with the nearest valid one), or a wrong value; the
+            message names the key, the file and the line.
     """
     tree = read_config_tree(path, overrides, FILE_KEYS)
     try:

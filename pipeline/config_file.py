@@ -32,9 +32,7 @@ class ConfigTree:
         return "the defaults"
 
 
-def read_config_tree(
-    path: Path, overrides: Sequence[str] = (), file_keys: Collection[KeyPath] = ()
-) -> ConfigTree:
+def read_config_tree(path: Path, overrides: Sequence[str] = (), file_keys: Collection[KeyPath] = ()) -> ConfigTree:
     """A configuration file merged over those that it extends, with `--set` overrides on top.
 
     Mappings are merged key by key; lists and scalars replace what was there.
@@ -44,8 +42,8 @@ def read_config_tree(
         file_keys: keys whose values name files. In a configuration file such a name is relative to that file.
 
     Raises:
-        UserError: when a file is missing or not YAML, when files extend each other in a circle, when a key is given twice,
-            or when an override is not of the form ``key=value``.
+        UserError: when a file is missing or not YAML, when files extend each other in a circle, when a key is given
+            twice, or when an override is not of the form ``key=value``.
     """
     tree = _read_with_parents(path, file_keys, ())
     for override in overrides:
@@ -114,7 +112,7 @@ _Loader.add_implicit_resolver(
 
 
 def _parse(text: str, source: str, *, lines: bool = True) -> tuple[Any, dict[KeyPath, str]]:
-    """A YAML text as plain values ({} when empty) and the place of each; without `lines`, errors name the source alone."""
+    """A YAML text as plain values ({} when empty) and the place of each; errors name lines only where asked to."""
     places: dict[KeyPath, str] = {}
     loader = _Loader(text)
     try:
@@ -160,9 +158,7 @@ def _check_keys_differ(node: yaml.MappingNode, path: KeyPath, source: str) -> No
 def _merged(below: ConfigTree, above: ConfigTree) -> ConfigTree:
     replaced = tuple(_replaced_paths(below.values, above.values, ()))
     kept = {
-        path: place
-        for path, place in below.places.items()
-        if not any(path[: len(gone)] == gone for gone in replaced)
+        path: place for path, place in below.places.items() if not any(path[: len(gone)] == gone for gone in replaced)
     }
     return ConfigTree(_merged_values(below.values, above.values), dict(above.places) | kept)
 

@@ -47,10 +47,13 @@ TEXT_LAYERS_OF_PRO = (1.6, 15.4, 29.6, 23.1, 13.7, 7.7, 4.2, 2.2, 1.2, 0.7)
 OVERFLOWING = 0.25
 """Chance that one layer of a design reaches over the side of the canvas."""
 
-FLIES = frozenset(
-    ["sun", "moon", "cloud", "rainbow", "snowflake", "lightning", "airplane", "helicopter", "rocket", "ufo", "balloon", "butterfly", "bee", "bat"]
+FLIES = frozenset({"sun", "moon", "cloud", "rainbow", "snowflake", "lightning", "butterfly", "bee", "bat"}) | frozenset(
+    {"airplane", "helicopter", "rocket", "ufo", "balloon"}
 )
-SWIMS = frozenset(["whale", "shark", "ship", "sailboat", "duck"])
+"""What belongs into the sky, where a scene has one."""
+
+SWIMS = frozenset({"whale", "shark", "ship", "sailboat", "duck"})
+"""What belongs on the water, where a scene has some."""
 
 _FLAT_SCENES = frozenset({"paper", "gradient", "stripes", "dots"})
 _DARK_SCENES = frozenset({"night", "underwater", "sunset", "forest"})
@@ -61,10 +64,10 @@ class DesignedBriefs(Sequence[Brief]):
     """The first `count` briefs of the designer, each composed when it is asked for."""
 
     def __init__(self, config: DesignerConfig, seed: int, count: int) -> None:
-        self.config, self.seed, self.count = config, seed, count
+        self._config, self._seed, self._length = config, seed, count
 
     def __len__(self) -> int:
-        return self.count
+        return self._length
 
     @overload
     def __getitem__(self, index: int) -> Brief: ...
@@ -72,10 +75,10 @@ class DesignedBriefs(Sequence[Brief]):
     def __getitem__(self, index: slice) -> list[Brief]: ...
     def __getitem__(self, index: int | slice) -> Brief | list[Brief]:
         if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(self.count))]
-        if not -self.count <= index < self.count:
-            raise IndexError(f"there are {self.count} designed briefs, not {index + 1}")
-        return design_brief(self.config, self.seed, index % self.count)
+            return [self[each] for each in range(*index.indices(self._length))]
+        if not -self._length <= index < self._length:
+            raise IndexError(f"there are {self._length} designed briefs, so there is no number {index}")
+        return design_brief(self._config, self._seed, index % self._length)
 
 
 def design_briefs(config: DesignerConfig, seed: int, count: int) -> DesignedBriefs:
@@ -160,7 +163,7 @@ def _style(config: DesignerConfig, vocabulary: Vocabulary, rng: random.Random) -
 def _things(
     theme: Theme, vocabulary: Vocabulary, count: int, scene_color: str | None, rng: random.Random
 ) -> list[Thing]:
-    """What a design shows: mostly different things, some twice or three times; shapes never in the scene's own colour."""
+    """What a design shows: mostly different things, some two or three times; shapes never in the scene's own colour."""
     if not theme.concepts:
         colors = [color for color in vocabulary.colors if color not in (scene_color, "white")]
         labels = [f"{color} {shape}" for color in colors for shape in vocabulary.shapes]
@@ -172,7 +175,7 @@ def _things(
         label = rng.choice(fresh or labels)
         concept = vocabulary.concepts.get(label)
         color = rng.choice(concept.colors) if concept and concept.colors and rng.random() < 0.5 else ""
-        once = bool(concept) and (concept.article == "some" or label in ("sun", "moon", "rainbow"))
+        once = concept is not None and (concept.article == "some" or label in ("sun", "moon", "rainbow"))
         often = 1 if once else rng.choices((1, 2, 3), (0.75, 0.17, 0.08))[0]
         things += [Thing(label, color)] * min(often, count - len(things))
     return things

@@ -20,7 +20,7 @@ class ExecutorConfig(BaseModel):
         object_store_mb: shared memory of a Ray that this run starts, in MiB.
         cpus_per_worker, gpus_per_worker: what Ray reserves for one LayerFLUX process; a GPU may be shared (0.5).
         cpus_per_light_worker: what Ray reserves for one of the other processes.
-        price_per_hour: price of one LayerFLUX process for one hour, in any currency; for the estimate of `layerprism plan`.
+        price_per_hour: price of one LayerFLUX process for one hour, in any currency, for `layerprism plan`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.layer_flux import resolve_defaults
-
 from pipeline.briefs import BriefList
 from pipeline.config import RunConfig
+from stages.layer_flux import resolve_defaults
 
 _HASHED_WHOLE = 64 * 1024**2
 """Weight files above this many bytes enter by size and by their first and last MiB: reading 24 GB takes a minute."""
 
 _EDGE = 1024**2
+
+_MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 
 
 def fingerprint(config: RunConfig, briefs: BriefList) -> tuple[str, dict[str, Any]]:
@@ -37,12 +38,15 @@ def fingerprint(config: RunConfig, briefs: BriefList) -> tuple[str, dict[str, An
         "plan.splits": dict(config.plan.splits),
         "plan.chunk_layers": config.plan.chunk_layers,
         "layer_flux.model": _model_part(resolved.location),
+        # The check that decides on another attempt looks through the filters' CLIP.
+        "filters.clip.model": _model_part(config.filters.clip.location),
     }
     sections = {
         "layer_flux": resolved.model_dump(mode="json", exclude={"model", "seconds_per_layer", "cpu_offload"}),
         "matting": config.matting.model_dump(mode="json"),
         "text": config.text.model_dump(mode="json"),
         "compose": config.compose.model_dump(mode="json"),
+        "filters.clip": config.filters.clip.model_dump(mode="json", exclude={"model"}),
     }
     for section, values in sections.items():
         parts |= _flat(section, values)
@@ -80,7 +84,7 @@ def _model_part(location: str) -> str:
     if not folder.is_dir():
         return location
     digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt", ".model")):
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in _MODEL_FILES):
         size = file.stat().st_size
         digest.update(f"{file.relative_to(folder).as_posix()}:{size}:".encode())
         with file.open("rb") as stream:

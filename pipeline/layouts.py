@@ -138,10 +138,9 @@ def painters_order(boxes: Sequence[Box], items: Sequence[Item]) -> list[int]:
 
 
 def _candidate(side: float, zone: Zone, scene: str, canvas: Size, top: int, rng: random.Random) -> Box:
-    width, height = canvas
     low, high = _centres(side, zone, scene, canvas, top)
-    margin = _MARGIN * min(canvas)
-    x = rng.uniform(margin + side / 2, max(margin + side / 2, width - margin - side / 2))
+    left = _MARGIN * min(canvas) + side / 2
+    x = rng.uniform(left, max(left, canvas[0] - left))
     return square(x, rng.uniform(low, max(low, high)), side)
 
 

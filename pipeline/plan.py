@@ -37,7 +37,7 @@ DEFAULT_FONT = "DejaVu Sans"
 DEFAULT_TEXT_COLOR = "#000000"
 
 SHORTEST_CHUNK = 0.75
-"""A chunk may be closed this early, as a part of `plan.chunk_layers`, where that leaves fewer empty places in batches."""
+"""A chunk may be closed this early, as a part of `plan.chunk_layers`, where that fills batches better."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ SCHEMA = pa.schema(
         ),
     ]
 )
-"""One row per sample; `draws` lists its base image (layer_index -1) and its image layers, `batch` counts within the chunk."""
+"""One row per sample; `draws` lists its base image (layer_index -1) and image layers; `batch` counts within a chunk."""
 
 
 def make_plan(config: RunConfig, briefs: BriefList) -> Plan:
@@ -169,7 +169,7 @@ def extend_plan(old: Plan, config: RunConfig, briefs: BriefList) -> Plan:
     """
     total = sample_count(config.plan, briefs)
     if total < len(old):
-        raise UserError(f"the run was planned with {len(old)} samples, but now {total} are asked for: a run can only grow")
+        raise UserError(f"the run was planned with {len(old)} samples, now {total} are asked for: a run can only grow")
     if total == len(old):
         return old
     settings = resolve_defaults(config.layer_flux)
@@ -206,7 +206,7 @@ def split_of(brief: Brief, splits: Mapping[str, float]) -> str:
         border += share
         if place < border:
             return name
-    return next(name for name in reversed(splits) if splits[name] > 0)  # the shares sum to 1 only nearly
+    return [name for name, share in splits.items() if share > 0][-1]  # the shares sum to 1 only nearly
 
 
 def restyled(brief: Brief, style: str) -> Brief:
@@ -265,7 +265,7 @@ def _draws_of(brief: Brief, sample_id: str, run_seed: int, settings: ResolvedLay
 
 
 def _cut(drafts: Iterable[_Draft], chunk_layers: int, batch_size: int) -> Iterator[list[_Draft]]:
-    """Chunks of at most `chunk_layers` draws (more only where one sample has more), closed where batches are fullest."""
+    """Chunks of at most `chunk_layers` draws (more only where one sample has more), cut where batches are fullest."""
     pending: list[_Draft] = []
     for draft in drafts:
         while pending and _draw_count(pending) + len(draft.draws) > chunk_layers:
@@ -353,9 +353,7 @@ def _chunk_of_rows(index: int, rows: Sequence[Mapping[str, Any]]) -> ChunkPlan:
         brief = Brief.model_validate_json(row["brief"])
         sample_id = row["sample_id"]
         samples.append(
-            PlannedSample(
-                sample_id, row["index"], row["chunk"], brief, row["variation"], row["split"], row["seed"]
-            )
+            PlannedSample(sample_id, row["index"], row["chunk"], brief, row["variation"], row["split"], row["seed"])
         )
         for draw in row["draws"]:
             layer_index = draw["layer_index"]

@@ -9,9 +9,9 @@ class BriefsConfig(BaseModel):
     """Where briefs come from.
 
     Attributes:
-        path: a file or, for Parquet, also a folder; null asks the designer. In a configuration file the path is relative
-            to that file.
-        format: ``jsonl``, one brief a line; ``prismlayers``, Parquet with the columns of the published PrismLayers sets;
+        path: a file or, for Parquet, also a folder; null asks the designer. In a configuration file the path is
+            relative to that file.
+        format: ``jsonl``, one brief a line; ``prismlayers``, Parquet with the columns of the published sets;
             ``layouts``, the JSONL of ART's anonymous layouts.
     """
 
@@ -61,8 +61,8 @@ class PlanConfig(BaseModel):
 
     Attributes:
         samples: designs to make; null makes each brief of a file `variations` times. A larger number extends a run.
-        variations: samples of one brief. Of a file, null repeats all briefs in turn until there are enough samples; of the
-            designer, null means one.
+        variations: samples of one brief. Of a file, null repeats all briefs in turn until there are enough samples; of
+            the designer, null means one.
         styles: looks given to the samples in turn; empty keeps each brief's own.
         splits: share of the briefs by name of split; variations of one brief stay together.
         chunk_layers: generated images, base images included, that are made and committed together.

@@ -28,7 +28,7 @@ class PlanSummary:
         batch_fill: generated images over places in batches, 0…1; what is missing is computing time lost.
         layers_per_sample: number of samples by number of layers, text layers included.
         unknown_words: words that the embedded model cannot read, with the number of samples that use them.
-        seconds: of generation on all workers, without further attempts; None until `layer_flux.seconds_per_layer` is given.
+        seconds: of generation on all workers, first attempts only; None unless `layer_flux.seconds_per_layer` is given.
         storage_bytes: of the chunks, and as much again for the shards; an upper estimate for photo-like images.
         price: of `seconds` on all workers; None unless `executor.price_per_hour` is given too.
     """

@@ -1,0 +1,1 @@
+"""The run: configuration, plan, executor, report and the command line."""
