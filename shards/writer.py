@@ -152,7 +152,7 @@ class _OpenShard:
     tar: TarWriter = field(init=False)
 
     def __post_init__(self) -> None:
-        self.stream = _HashingStream((self.folder / f"{self.name}.tmp").open("wb"))
+        self.stream = _HashingStream((self.folder / f"{self.name}.tmp").open("wb", buffering=1024**2))
         self.tar = TarWriter(cast(BinaryIO, self.stream))
 
     def is_full_for(self, size: int, config: ShardConfig) -> bool:
