@@ -24,6 +24,7 @@ from rich.table import Table
 
 from benchmarks.machine import machine
 from configs import DEMO_CONFIG
+from pipeline.briefs import load_briefs
 from pipeline.config import load_config
 from pipeline.run import Work, generate, new_run, read_plan
 from pipeline.stage_set import StageSet, stages_of
@@ -63,13 +64,14 @@ def measure(workers: int, samples: int, seconds_per_layer: float) -> dict[str, A
     ]
     config = load_config(DEMO_CONFIG, overrides)
     with tempfile.TemporaryDirectory() as folder:
-        session = new_run(Path(folder) / "run", config)
+        briefs = load_briefs(config.plan, config.seed)
+        session = new_run(Path(folder) / "run", config, briefs)
         plan = read_plan(session.run)
         stages = StageSet({"layer_flux": FixedLatency(seconds_per_layer)}, stages_of(config, session.run.storage).light)
         started = time.monotonic()
         with session.driving():
-            works = [Work(chunk) for chunk in plan.chunks()]
-            asyncio.run(generate(session.run, works, config, Console(quiet=True), stages))
+            works = [Work(chunk) for chunk in range(plan.chunk_count)]
+            asyncio.run(generate(session.run, plan, works, config, Console(quiet=True), stages))
         wall = time.monotonic() - started
         (reports,) = read_timings(session.run.path)
     batches = [report for report in reports if report.stage == "layer_flux"]

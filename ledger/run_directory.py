@@ -124,6 +124,11 @@ class RunDirectory:
         self.storage.write(RUN_FILE, _encode(info))
         return RunDirectory.open(self.path)
 
+    def replace_info(self, info: Mapping[str, Any]) -> RunDirectory:
+        """Replaces ``run.json``, fingerprint included: for what is made again from stored drawings."""
+        self.storage.write(RUN_FILE, _encode(info))
+        return RunDirectory.open(self.path)
+
     def planned_samples(self) -> list[PlannedSample]:
         """All samples of the plan, in its order."""
         try:

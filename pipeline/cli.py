@@ -18,6 +18,7 @@ from rich.console import Console
 from layered.errors import UserError
 
 if TYPE_CHECKING:
+    from pipeline.briefs import BriefList
     from pipeline.config import RunConfig
     from pipeline.run import RunSession
 
@@ -89,15 +90,15 @@ def matte(
 @app.command()
 def plan(config: ConfigFile, set_: Overrides = None) -> None:
     """Shows what would run: samples, layers, batches, time, storage, money."""
-    from pipeline.plan_summary import describe_plan, render_summary
-
     from pipeline.briefs import load_briefs
     from pipeline.config import load_config
     from pipeline.plan import make_plan
+    from pipeline.plan_summary import describe_plan, render_summary
 
     loaded = load_config(config, set_ or [])
     briefs = load_briefs(loaded.plan, loaded.seed)
-    console.print(render_summary(describe_plan(make_plan(loaded, briefs), loaded, briefs)))
+    _say_left_out(briefs)
+    console.print(render_summary(describe_plan(make_plan(loaded, briefs), loaded)))
 
 
 @app.command()
@@ -110,15 +111,18 @@ def run(
     ] = None,
 ) -> None:
     """Plans, generates, filters and publishes; the same command resumes."""
+    from pipeline.briefs import load_briefs
     from pipeline.config import load_config
     from pipeline.rework import parse_only
     from pipeline.run import new_run, run_again
 
     steps = parse_only(only) if only else ()
     loaded = load_config(config, set_ or [])
-    session = run_again(out, loaded, steps) if steps else new_run(out, loaded)
+    briefs = load_briefs(loaded.plan, loaded.seed)
+    _say_left_out(briefs)
+    session = run_again(out, loaded, briefs, steps) if steps else new_run(out, loaded, briefs)
     with session.driving():
-        asyncio.run(session.again(steps, console) if steps else session.make(console))
+        asyncio.run(session.again(steps, console) if steps else session.make(briefs, console))
         _publish(session, prune=False)
     _exit_for_failures(session)
 
@@ -166,7 +170,6 @@ def inspect(
     """Lists the samples of anything, or shows all that is known of one."""
     from pipeline.inspection import draw_sample, render_inspection
     from pipeline.inspection import inspect as look
-
     from pipeline.single import write_png
 
     if picture is not None and key is None:
@@ -194,6 +197,12 @@ def _config_or_default(path: Path | None, overrides: list[str] | None) -> RunCon
     from pipeline.config import load_config
 
     return load_config(path or DEMO_CONFIG, overrides or [])
+
+
+def _say_left_out(briefs: BriefList) -> None:
+    """Names each bad brief that `plan.skip_bad_briefs` goes without."""
+    for bad in briefs.left_out:
+        console.print(f"left out: {bad}", soft_wrap=True)
 
 
 def _publish(session: RunSession, prune: bool) -> None:

@@ -11,16 +11,16 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
-from stages.matting import MattingConfig
 
 from filters.config import FiltersConfig
 from layered.errors import UserError
-from pipeline.config_file import ConfigTree, KeyPath, read_config_tree
+from pipeline.config_file import ConfigTree, KeyPath, overridden, read_config_tree
 from pipeline.executor_config import ExecutorConfig
 from pipeline.plan_config import PlanConfig
 from pipeline.report_config import ReportConfig
 from shards.writer import ShardConfig
 from stages.layer_flux import LayerFluxConfig
+from stages.matting import MattingConfig
 from stages.multi_layer_flux import ComposeConfig
 from stages.text_layer import TextConfig
 
@@ -60,7 +60,19 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         UserError: for a missing or broken file, an unknown key (with the nearest valid one), or a wrong value; the
             message names the key, the file and the line.
     """
-    tree = read_config_tree(path, overrides, FILE_KEYS)
+    return _validated(read_config_tree(path, overrides, FILE_KEYS))
+
+
+def config_of_values(values: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """A configuration from values that were read elsewhere, such as those kept in `run.json`; errors as `load_config`.
+
+    Args:
+        source: what error messages say of where the values stand.
+    """
+    return _validated(overridden(ConfigTree(values, {(): source}), overrides))
+
+
+def _validated(tree: ConfigTree) -> RunConfig:
     try:
         # Through JSON, because strict validation of Python values refuses lists where tuples are wanted.
         return RunConfig.model_validate_json(json.dumps(tree.values, default=str))

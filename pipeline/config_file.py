@@ -45,7 +45,11 @@ def read_config_tree(path: Path, overrides: Sequence[str] = (), file_keys: Colle
         UserError: when a file is missing or not YAML, when files extend each other in a circle, when a key is given
             twice, or when an override is not of the form ``key=value``.
     """
-    tree = _read_with_parents(path, file_keys, ())
+    return overridden(_read_with_parents(path, file_keys, ()), overrides)
+
+
+def overridden(tree: ConfigTree, overrides: Sequence[str]) -> ConfigTree:
+    """The tree with `--set` overrides on top. Raises UserError when one is not of the form ``key=value``."""
     for override in overrides:
         tree = _merged(tree, _read_override(override))
     return tree

@@ -138,6 +138,7 @@ class _Pool:
         """Gives an actor one call after the other; `with_actor` holds what it has been given, oldest first."""
         import ray
 
+        results: list[Any] | Exception
         while True:
             call = await self._waiting.get()
             call.running = not with_actor

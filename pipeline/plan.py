@@ -14,12 +14,14 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from layered.arrays import Size
@@ -72,6 +74,16 @@ class ChunkPlan:
         """Generated images, base images included."""
         return sum(map(len, self.batches))
 
+    def only(self, sample_ids: Collection[str]) -> ChunkPlan:
+        """The part of the chunk that makes these samples: the same draws, in smaller batches."""
+        batches = (tuple(draw for draw in batch if draw.sample_id in sample_ids) for batch in self.batches)
+        return ChunkPlan(
+            self.index,
+            tuple(sample for sample in self.samples if sample.sample_id in sample_ids),
+            tuple(batch for batch in batches if batch),
+            tuple(text for text in self.texts if text.sample_id in sample_ids),
+        )
+
 
 class Plan:
     """A table with one row per sample, and the chunks that it describes, read one at a time."""
@@ -96,6 +108,18 @@ class Plan:
         start = self._first_rows[index]
         end = self._first_rows[index + 1] if index + 1 < self.chunk_count else len(self)
         return _chunk_of_rows(index, self.table.slice(start, end - start).to_pylist())
+
+    def draws_per_chunk(self) -> list[int]:
+        """Generated images of each chunk, base images included, without building the chunks."""
+        counts = pc.list_value_length(self.table["draws"]).to_numpy()
+        return [int(count) for count in np.add.reduceat(counts, self._first_rows)] if len(self) else []
+
+    def batch_count(self) -> int:
+        """Batches of all chunks, without building the chunks."""
+        draws = self.table["draws"].combine_chunks()
+        batches = pc.struct_field(pc.list_flatten(draws), "batch")
+        chunks = self.table["chunk"].take(pc.list_parent_indices(draws))
+        return int(pa.table({"chunk": chunks, "batch": batches}).group_by(["chunk", "batch"]).aggregate([]).num_rows)
 
     def chunks(self) -> Iterator[ChunkPlan]:
         """All chunks in order, each built when it is asked for."""

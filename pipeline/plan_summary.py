@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pyarrow.compute as pc
+from rich.table import Table
 
 from layered.box import Box
 from layered.brief import Brief
@@ -85,6 +87,39 @@ def describe_plan(plan: Plan, config: RunConfig) -> PlanSummary:
         storage_bytes=round(BYTES_PER_PIXEL * pixels),
         price=price,
     )
+
+
+def render_summary(summary: PlanSummary) -> Table:
+    """The plan for a terminal."""
+    table = Table.grid(padding=(0, 2))
+    images = summary.layers + summary.samples
+    rows = {
+        "samples": f"{summary.samples} of {summary.briefs} briefs; {_listed(summary.splits)}",
+        "layers": f"{summary.layers} image, {summary.text_layers} text; {summary.samples} base images",
+        "per sample": ", ".join(f"{count}×{layers}" for layers, count in summary.layers_per_sample.items())
+        + " (samples × layers)",
+        "styles": _listed(summary.styles),
+        "batches": f"{summary.batches} in {summary.chunks} chunks, mean batch fill {100 * summary.batch_fill:.0f} %",
+        "time": _time(summary, images),
+        "storage": f"up to {summary.storage_bytes / 1e6:,.0f} MB for chunks and shards",
+    }
+    if summary.price is not None:
+        rows["price"] = f"{summary.price:,.2f} for first attempts"
+    if summary.unknown_words:
+        rows["warning"] = f"words the embedded model does not know: {_listed(summary.unknown_words)}"
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def _time(summary: PlanSummary, images: int) -> str:
+    if summary.seconds is None:
+        return "unknown: give layer_flux.seconds_per_layer for an estimate"
+    return f"{timedelta(seconds=round(summary.seconds))} for {images} first attempts on all workers"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _stored_pixels(brief: Brief) -> int:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filters.duplicates import PERCEPTUAL_HASH, repeated
-from pipeline.report import write_report
-
 from ledger.publication import Published, publish
+from pipeline.report import write_report
 from pipeline.run import RunSession
 
 
@@ -32,7 +31,8 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
     run, config = session.run, session.config
     thresholds = config.filters.thresholds()
     facts = {"name": config.name, "fingerprint": run.fingerprint}
-    find_duplicates = functools.partial(_repeated_samples, config.filters.duplicates.max_distance)
+    duplicates = config.filters.duplicates
+    find_duplicates = functools.partial(_repeated_samples, duplicates.max_distance) if duplicates.enabled else None
     published = publish(run, config.shards, thresholds, find_duplicates, facts, prune)
     report = write_report(run, published.selection, thresholds, config.report, facts)
     accepted = len(published.selection.published)

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.matting import Matting
-from stages.multi_layer_flux import MultiLayerFlux
-from stages.text_layer import TextLayers
-
 from layered import LayerRecord, Sidecar
 from layered.codec import SIDECAR_MEMBER, decode_members
 from layered.png import decode_png
@@ -17,8 +13,11 @@ from ledger.index import SampleRecord
 from ledger.storage import LocalStorage
 from pipeline.plan import PlannedSample
 from shards.tar import is_sample_member, read_members
+from stages.matting import Matting
+from stages.multi_layer_flux import MultiLayerFlux
 from stages.records import BASE_IMAGE, Composed, Composition, Draw, Drawn, Matted, TextDraw, TextLayer
 from stages.stage import Failed, Stage
+from stages.text_layer import TextLayers
 
 
 class Recalling(Stage[SampleRecord, Composed]):
@@ -30,7 +29,7 @@ class Recalling(Stage[SampleRecord, Composed]):
         self._storage = storage
 
     def process(self, batch: Sequence[SampleRecord]) -> list[Composed | Failed]:
-        """One composed sample per record, with its raws where they were kept. Raises ValueError when a chunk is damaged."""
+        """One sample per record, with its raws where they were kept. Raises ValueError when a chunk is damaged."""
         return [self._recall(record) for record in batch]
 
     def _recall(self, record: SampleRecord) -> Composed:

@@ -18,7 +18,7 @@ from layered.errors import UserError
 from ledger.commit import committed, next_revision
 from ledger.index import RunIndex
 from ledger.run_directory import FINGERPRINT, FINGERPRINT_PARTS, PLAN_FILE, RUN_FILE, RunDirectory
-from pipeline.briefs import load_briefs
+from pipeline.briefs import BriefList
 from pipeline.chunk_flow import LAYER_FLUX, FlowSettings, make_chunk
 from pipeline.config import RunConfig, config_of_values
 from pipeline.fingerprint import fingerprint
@@ -26,7 +26,7 @@ from pipeline.generate import pools_of, run_bounded
 from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan
 from pipeline.pools import BatchReport
 from pipeline.progress import RunProgress
-from pipeline.rework import MATTE_AGAIN, SCORE_AGAIN, rematte, rescore
+from pipeline.rework import SCORE_AGAIN, rematte, rescore
 from pipeline.stage_set import StageSet, stages_of
 from pipeline.timings import timings_log
 from stages.layer_flux import resolve_defaults
@@ -42,10 +42,20 @@ REDONE_SECTIONS = ("matting", "text", "compose")
 
 @dataclass(frozen=True)
 class Work:
-    """A chunk to be made: whole at revision 0, or for a retry the failed samples of it."""
+    """A chunk to be made: whole at revision 0, or for a retry the failed samples of it.
 
-    chunk: ChunkPlan
+    Attributes:
+        sample_ids: those to be made; None for all.
+    """
+
+    chunk: int
     revision: int = 0
+    sample_ids: tuple[str, ...] | None = None
+
+    def of(self, plan: Plan) -> ChunkPlan:
+        """What the plan says of it."""
+        chunk = plan.chunk(self.chunk)
+        return chunk if self.sample_ids is None else chunk.only(self.sample_ids)
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,18 @@ class RunSession:
         """Holds the run for this process. Raises UserError when another one drives it."""
         return self.run.driving()
 
-    async def make(self, console: Console) -> None:
+    async def make(self, briefs: BriefList, console: Console) -> None:
         """Makes every planned sample that is not committed yet; first plans more where more are asked for."""
-        plan = self._extended_plan()
+        plan = extend_plan(read_plan(self.run), self.config, briefs)
+        self.run.extend(run_info(self.config, *fingerprint(self.config, briefs)), plan.to_bytes())
         done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
-        works = [Work(plan.chunk(index)) for index in range(plan.chunk_count) if index not in done]
-        await generate(self.run, works, self.config, console)
+        images, places = sum(plan.draws_per_chunk()), plan.batch_count() * self.config.layer_flux.batch_size
+        console.print(
+            f"{len(plan)} samples, {images} layers and base images in {plan.chunk_count} chunks, "
+            f"mean batch fill {100 * images / places:.0f} %" + (f"; {len(done)} chunks are done" if done else "")
+        )
+        works = [Work(index) for index in range(plan.chunk_count) if index not in done]
+        await generate(self.run, plan, works, self.config, console)
 
     async def again(self, steps: Sequence[str], console: Console) -> None:
         """Scores, or mattes, composes and scores, all finished samples again from what is stored."""
@@ -84,26 +100,18 @@ class RunSession:
             return
         plan = read_plan(self.run)
         works = [
-            Work(plan.chunk(chunk).only(sample_ids), next_revision(self.run.storage, chunk).revision)
+            Work(chunk, next_revision(self.run.storage, chunk).revision, tuple(sample_ids))
             for chunk, sample_ids in failed.items()
         ]
-        await generate(self.run, works, self.config, console)
-
-    def _extended_plan(self) -> Plan:
-        """The run's plan with what `plan.samples` now asks for beyond it; `run.json` keeps the newest configuration."""
-        briefs = load_briefs(self.config.plan, self.config.seed)
-        plan = extend_plan(read_plan(self.run), self.config, briefs)
-        self.run.extend(run_info(self.config, *fingerprint(self.config, briefs)), plan.to_bytes())
-        return plan
+        await generate(self.run, plan, works, self.config, console)
 
 
-def new_run(out: Path, config: RunConfig) -> RunSession:
+def new_run(out: Path, config: RunConfig, briefs: BriefList) -> RunSession:
     """A new run in `out`, or the one that is there, to go on with.
 
     Raises:
-        UserError: when the briefs are bad, or the folder holds something else or a run of another fingerprint.
+        UserError: when the folder holds something else, or a run of another fingerprint.
     """
-    briefs = load_briefs(config.plan, config.seed)
     digest, parts = fingerprint(config, briefs)
     if (out / RUN_FILE).exists():
         run = RunDirectory.open(out)
@@ -114,30 +122,25 @@ def new_run(out: Path, config: RunConfig) -> RunSession:
     return RunSession(run, config)
 
 
-def run_again(out: Path, config: RunConfig, steps: Sequence[str]) -> RunSession:
+def run_again(out: Path, config: RunConfig, briefs: BriefList, steps: Sequence[str]) -> RunSession:
     """An existing run whose samples are to be scored or matted again, with the settings of those steps from `config`.
 
     Raises:
         UserError: when there is no such run, or when anything before those steps differs.
     """
     run = RunDirectory.open(out)
-    digest, parts = fingerprint(config, load_briefs(config.plan, config.seed))
-    if tuple(steps) == MATTE_AGAIN:
-        # What is done again may differ; all that was drawn must be the same.
-        redone = {name: value for name, value in parts.items() if name.partition(".")[0] in REDONE_SECTIONS}
-        kept = {name: value for name, value in parts.items() if name not in redone}
-        stored = {
-            name: value
-            for name, value in run.info[FINGERPRINT_PARTS].items()
-            if name.partition(".")[0] not in REDONE_SECTIONS
-        }
-        if json.loads(json.dumps(kept)) != stored:
-            run.require_fingerprint(digest, parts)
-        run = run.replace_info(run_info(config, digest, parts))
-    else:
+    digest, parts = fingerprint(config, briefs)
+    stored = run.info[FINGERPRINT_PARTS]
+    if tuple(steps) == SCORE_AGAIN or _drawn_parts(parts) != _drawn_parts(stored):
         run.require_fingerprint(digest, parts)
-        run = run.replace_info(run_info(config, digest, parts))
-    return RunSession(run, config)
+    return RunSession(run.replace_info(run_info(config, digest, parts)), config)
+
+
+def _drawn_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a fingerprint that say what was drawn, as `run.json` would hold them."""
+    kept = {name: value for name, value in parts.items() if name.partition(".")[0] not in REDONE_SECTIONS}
+    as_stored: dict[str, Any] = json.loads(json.dumps(kept))
+    return as_stored
 
 
 def existing_run(path: Path, overrides: Sequence[str] = ()) -> RunSession:
@@ -172,6 +175,7 @@ def run_info(config: RunConfig, digest: str, parts: Mapping[str, Any]) -> dict[s
 
 async def generate(
     run: RunDirectory,
+    plan: Plan,
     works: Sequence[Work],
     config: RunConfig,
     console: Console,
@@ -186,7 +190,8 @@ async def generate(
         return
     stages = stages or stages_of(config, run.storage)
     settings = FlowSettings(config.seed, config.layer_flux.attempts, resolve_defaults(config.layer_flux).batch_size)
-    planned = {work.chunk.index: work.chunk.draws for work in works}
+    draws = plan.draws_per_chunk()
+    planned = {work.chunk: draws[work.chunk] if work.sample_ids is None else work.of(plan).draws for work in works}
     progress = RunProgress(console, planned, LAYER_FLUX, "layers and base images")
     with timings_log(run.path) as timings, progress.shown():
 
@@ -200,8 +205,8 @@ async def generate(
         ):
 
             async def make(work: Work) -> None:
-                result = await make_chunk(work.chunk, work.revision, pools, settings)
-                progress.on_chunk(work.chunk.index)
+                result = await make_chunk(work.of(plan), work.revision, pools, settings)
+                progress.on_chunk(work.chunk)
                 for sample_id, failure in result.failures:
                     progress.say(f"sample {sample_id} failed in {failure.stage}: {failure.error}")
 
