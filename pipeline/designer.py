@@ -56,6 +56,9 @@ SWIMS = frozenset({"whale", "shark", "ship", "sailboat", "duck"})
 """What belongs on the water, where a scene has some."""
 
 _FLAT_SCENES = frozenset({"paper", "gradient", "stripes", "dots"})
+_TRUE_COLORS = frozenset({"cartoon", "outline", "pixel", "flat"})
+"""Styles that leave things in their own colours, so that a caption may name them."""
+
 _DARK_SCENES = frozenset({"night", "underwater", "sunset", "forest"})
 _INK, _CHALK = ("#1d2333", "#7a1f3d", "#123a5e", "#3b2a1a"), ("#ffffff", "#fff3c4", "#ffe8f0", "#e6f6ff")
 
@@ -107,7 +110,7 @@ def design_brief(config: DesignerConfig, seed: int, index: int) -> Brief:
     style = _style(config, vocabulary, rng)
     canvas = rng.choice(config.canvases)
     layers, texts = _counts(config, rng)
-    things = _things(theme, vocabulary, layers - texts, scene_color, rng)
+    things = _things(theme, vocabulary, layers - texts, scene_color, style in _TRUE_COLORS, rng)
     dark = _is_dark(scene, scene_color, style, vocabulary)
     ring = (scene.name in _FLAT_SCENES or scene.name == "night") and len(things) >= 5 and rng.random() < 0.3
     text_layers = _text_layers(theme, things, texts, canvas, dark, ring, config.fonts, vocabulary, rng)
@@ -161,7 +164,7 @@ def _style(config: DesignerConfig, vocabulary: Vocabulary, rng: random.Random) -
 
 
 def _things(
-    theme: Theme, vocabulary: Vocabulary, count: int, scene_color: str | None, rng: random.Random
+    theme: Theme, vocabulary: Vocabulary, count: int, scene_color: str | None, say_colors: bool, rng: random.Random
 ) -> list[Thing]:
     """What a design shows: mostly different things, some two or three times; shapes never in the scene's own colour."""
     if not theme.concepts:
@@ -174,7 +177,8 @@ def _things(
         fresh = [label for label in labels if all(thing.label != label for thing in things)]
         label = rng.choice(fresh or labels)
         concept = vocabulary.concepts.get(label)
-        color = rng.choice(concept.colors) if concept and concept.colors and rng.random() < 0.5 else ""
+        colors = concept.colors if concept and say_colors else ()
+        color = rng.choice(colors) if colors and rng.random() < 0.5 else ""
         once = concept is not None and (concept.article == "some" or label in ("sun", "moon", "rainbow"))
         often = 1 if once else rng.choices((1, 2, 3), (0.75, 0.17, 0.08))[0]
         things += [Thing(label, color)] * min(often, count - len(things))
