@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.vocabulary import Scene, Vocabulary, load_vocabulary
+from models.vocabulary import Scene, load_vocabulary
 
 
 def layer_phrase(label: str, rng: np.random.Generator) -> str:
@@ -48,6 +48,24 @@ def base_prompt(scene: Scene, color: str | None, style: str, rng: np.random.Gene
     return vocabulary.templates.base_prompt.format(caption=phrase, style=style)
 
 
-def every_wording(vocabulary: Vocabulary) -> list[str]:
-    """Texts that together hold every word that the vocabulary knows; the tokenizers are built from them."""
-    return sorted(vocabulary.words)
+
+
+def things_phrase(labels: list[str], rng: np.random.Generator) -> str:
+    """ "two dogs, a red apple and a blue circle" for the labels in the order of their first appearance."""
+    vocabulary = load_vocabulary()
+    phrases = []
+    for label in dict.fromkeys(labels):
+        count = labels.count(label)
+        if count == 1:
+            phrases.append(layer_phrase(label, rng))
+        else:
+            phrases.append(f"{vocabulary.counting[count - 1]} {vocabulary.plural(label)}")
+    if len(phrases) == 1:
+        return phrases[0]
+    return f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+
+
+def whole_caption(labels: list[str], base: str, title: str, rng: np.random.Generator) -> str:
+    """A caption of a whole design in one of the vocabulary's wordings."""
+    template = str(rng.choice(load_vocabulary().templates.whole))
+    return template.format(things=things_phrase(labels, rng), base=base, title=title)

@@ -15,9 +15,9 @@ from models.recipes.sprites import on_gray, place
 from models.vocabulary import load_vocabulary
 
 WORK = Path(__file__).parent / "work"
-DRAWINGS = WORK / "drawings"
-LAYER_SIDE = 64
-BASE_SIZES = ((64, 64), (80, 48), (48, 80))  # (width, height)
+DRAWINGS = WORK / "drawings_96"
+LAYER_SIDE = 96
+BASE_SIZES = ((96, 96), (128, 80), (80, 128))  # (width, height)
 _CONCEPT_VARIANTS = 6  # per style; the default style has twice as many
 _SHAPE_VARIANTS = 3
 _SCENE_VARIANTS = {True: 6, False: 24}  # per size: with a colour (each colour), without
@@ -25,7 +25,7 @@ _SCENE_VARIANTS = {True: 6, False: 24}  # per size: with a colour (each colour),
 
 @dataclass(frozen=True)
 class Layers:
-    """`rgb` uint8 [n, 64, 64, 3]; `label` and `style` are indices into the vocabulary's `labels` and `styles`."""
+    """`rgb` uint8 [n, 96, 96, 3]; `label` and `style` are indices into the vocabulary's `labels` and `styles`."""
 
     rgb: npt.NDArray[np.uint8]
     label: npt.NDArray[np.int16]

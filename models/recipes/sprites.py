@@ -17,8 +17,8 @@ from models.vocabulary import load_vocabulary
 EMOJI_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 BACKGROUND = (128, 128, 128)
 _EMOJI_SIZE = 109  # the only size Pillow opens this bitmap font at
-_WORK_SIDE = 128  # styles are applied at this canvas side and then reduced
-_PIXELS = 16  # side of the coarse grid of the style `pixel`
+_WORK_SIDE = 192  # styles are applied at this canvas side and then reduced
+_PIXELS = 24  # side of the coarse grid of the style `pixel`
 _INK = (28, 26, 34)
 
 
@@ -34,13 +34,13 @@ def sprite(label: str) -> Image.Image:
     return drawn.crop(drawn.getchannel("A").getbbox())
 
 
-def place(label: str, style: str, fill: float, shift: tuple[float, float], side: int = 64) -> Image.Image:
+def place(label: str, style: str, fill: float, shift: tuple[float, float], side: int = 96) -> Image.Image:
     """A styled sprite on a transparent square canvas.
 
     Args:
         fill: The sprite's longer side as a part of the canvas's side.
         shift: Offset of its centre from the canvas's centre, as a part of the canvas's side.
-        side: Side of the result in pixels; it must divide 128.
+        side: Side of the result in pixels; a divisor of 192 keeps the style `pixel` on whole pixels.
     """
     source = sprite(label)
     scale = fill * _WORK_SIDE / max(source.size)
@@ -64,7 +64,7 @@ def apply_style(rgba: Image.Image, style: str) -> Image.Image:
         case "cartoon":
             return rgba
         case "outline":
-            grown = alpha.filter(ImageFilter.MaxFilter(9)).filter(ImageFilter.GaussianBlur(0.8))
+            grown = alpha.filter(ImageFilter.MaxFilter(13)).filter(ImageFilter.GaussianBlur(1.2))
             return Image.alpha_composite(_with_alpha(Image.new("RGB", rgba.size, _INK), grown), rgba)
         case "pixel":
             cell = rgba.width // _PIXELS
@@ -93,7 +93,7 @@ def apply_style(rgba: Image.Image, style: str) -> Image.Image:
             ink = Image.new("L", rgba.size, 40)
             return _with_alpha(Image.composite(ink, gray, _edges(rgb, alpha, gain=2.6)).convert("RGB"), alpha)
         case "flat":
-            smooth = rgb.filter(ImageFilter.MedianFilter(5))
+            smooth = rgb.filter(ImageFilter.MedianFilter(7))
             inside = np.asarray(smooth)[np.asarray(alpha) > 127]
             palette = Image.fromarray(inside[None]).quantize(4, Image.Quantize.MAXCOVERAGE)
             return _with_alpha(smooth.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB"), alpha)
@@ -162,13 +162,13 @@ def _shape(shape: str, color: tuple[int, int, int], side: int = 512) -> Image.Im
 
 def _edges(rgb: Image.Image, alpha: Image.Image, gain: float) -> Image.Image:
     """Contours inside and around the object as a mask, uint8 L."""
-    blurred = rgb.filter(ImageFilter.GaussianBlur(1.0))
+    blurred = rgb.filter(ImageFilter.GaussianBlur(1.5))
     spread = ImageChops.difference(
-        blurred.filter(ImageFilter.MaxFilter(5)), blurred.filter(ImageFilter.MinFilter(5))
+        blurred.filter(ImageFilter.MaxFilter(7)), blurred.filter(ImageFilter.MinFilter(7))
     )
     inner = ImageChops.lighter(ImageChops.lighter(*spread.split()[:2]), spread.split()[2])
     inner = inner.point(lambda v: min(255, max(0, round((v - 24) * gain))))
-    rim = ImageChops.subtract(alpha, alpha.filter(ImageFilter.MinFilter(7)))
+    rim = ImageChops.subtract(alpha, alpha.filter(ImageFilter.MinFilter(9)))
     return ImageChops.lighter(inner, rim)
 
 
@@ -177,8 +177,8 @@ def _filled(rgba: Image.Image) -> Image.Image:
     rgb = rgba.convert("RGB")
     hard = rgba.getchannel("A").point(lambda a: 255 if a > 96 else 0)
     known = Image.composite(rgb, Image.new("RGB", rgba.size), hard)
-    blurred = known.convert("RGB").filter(ImageFilter.BoxBlur(4))
-    weight = np.asarray(hard.filter(ImageFilter.BoxBlur(4)), np.float32)[..., None] / 255
+    blurred = known.convert("RGB").filter(ImageFilter.BoxBlur(6))
+    weight = np.asarray(hard.filter(ImageFilter.BoxBlur(6)), np.float32)[..., None] / 255
     outward = np.asarray(blurred, np.float32) / np.maximum(weight, 1 / 255)
     near = np.where(weight > 0, outward, np.array(BACKGROUND, np.float32)).clip(0, 255).astype(np.uint8)
     return Image.composite(rgb, Image.fromarray(near), hard)
