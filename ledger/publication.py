@@ -29,7 +29,7 @@ from layered.sidecar import Sidecar
 from ledger.decisions import read_decisions, resolve
 from ledger.index import RunIndex
 from ledger.run_directory import SHARDS_FOLDER, RunDirectory
-from ledger.selection import DuplicateFinder, Selected, Selection, select
+from ledger.selection import DuplicateFinder, Selected, Selection, select, standing_scores
 from shards.manifest import MANIFEST_FILE
 from shards.reader import Publication
 from shards.writer import ShardConfig, ShardSample, write_publication
@@ -146,6 +146,7 @@ def _shard_sample(index: RunIndex, selected: Selected) -> ShardSample:
                 f"{record.commit.tar}: sample {selected.sample_id}: {member.name} does not have the recorded sha256: "
                 f"remove {record.commit.tar} and {record.commit.record} to have the chunk made again"
             )
+    scores = standing_scores(record.scores, selected.dropped_layers)
     sidecar = Sidecar.from_json(members[SIDECAR_MEMBER])
     if selected.dropped_layers:
         members, sidecar = _drop_layers(members, sidecar, selected)
@@ -157,12 +158,12 @@ def _shard_sample(index: RunIndex, selected: Selected) -> ShardSample:
         update={
             "layers": tuple(layers),
             "whole_caption": selected.whole_caption or sidecar.whole_caption,
-            "scores": {score.name: score.score for score in selected.scores if score.layer_index == WHOLE_IMAGE},
+            "scores": {score.name: score.score for score in scores if score.layer_index == WHOLE_IMAGE},
             "decision": selected.decision,
         }
     )
     images = {name: content for name, content in members.items() if name != SIDECAR_MEMBER}
-    return ShardSample(selected.split, sidecar, images, selected.scores)
+    return ShardSample(selected.split, sidecar, images, scores)
 
 
 def _drop_layers(members: dict[str, bytes], sidecar: Sidecar, selected: Selected) -> tuple[dict[str, bytes], Sidecar]:

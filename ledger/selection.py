@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +28,7 @@ class Selected:
     """A sample to publish.
 
     Attributes:
-        content: hash of the files of the sample as they lie in its chunk.
-        scores: the score rows that still hold; `layer_index` is the index in the layer's sidecar record.
+        content: hash of the sample's files as they lie in its chunk, and of its scores.
         decision: the verdict on the whole sample, or an empty string.
         dropped_layers: published without them.
         whole_caption: replaces the sidecar's; empty when that one stays.
@@ -38,7 +38,6 @@ class Selected:
     sample_id: str
     split: str
     content: str
-    scores: tuple[Score, ...]
     decision: str = ""
     dropped_layers: tuple[int, ...] = ()
     whole_caption: str = ""
@@ -113,6 +112,13 @@ def flagged(scores: Iterable[Score], thresholds: Mapping[str, float]) -> list[Sc
     return [score for score in scores if score.name in thresholds and not score.score >= thresholds[score.name]]
 
 
+def standing_scores(scores: Iterable[Score], dropped_layers: Collection[int]) -> tuple[Score, ...]:
+    """The score rows that still hold without some layers: no row of those, and none of the whole image they were in."""
+    if not dropped_layers:
+        return tuple(scores)
+    return tuple(score for score in scores if score.layer_index not in {WHOLE_IMAGE, *dropped_layers})
+
+
 def _judge(
     record: SampleRecord,
     split: str,
@@ -127,11 +133,7 @@ def _judge(
         detail = f"by {whole.reviewer}" + (f": {', '.join(whole.reasons)}" if whole.reasons else "")
         return LeftOut(record.sample_id, "rejected", detail)
     dropped = verdicts.rejected_layers
-    scores = tuple(
-        score
-        for score in record.scores
-        if not dropped or (score.layer_index != WHOLE_IMAGE and score.layer_index not in dropped)
-    )
+    scores = standing_scores(record.scores, dropped)
     if whole is None:
         flags = flagged((score for score in scores if score.layer_index not in verdicts.layers), thresholds)
         if flags:
@@ -139,8 +141,7 @@ def _judge(
     selected = Selected(
         sample_id=record.sample_id,
         split=split,
-        content=_content_hash(record),
-        scores=scores,
+        content=_content_hash(record, scores),
         decision=whole.verdict if whole else "",
         dropped_layers=tuple(sorted(dropped)),
         whole_caption=whole.caption if whole else "",
@@ -166,12 +167,10 @@ def _without_layers(selected: Selected, index: RunIndex, verdicts: SampleDecisio
     return Selected(**{**vars(selected), "whole_caption": joined})
 
 
-def _content_hash(record: SampleRecord) -> str:
-    digest = hashlib.sha256()
-    for member in record.members:
-        if is_sample_member(member.name):
-            digest.update(f"{member.sha256}  {member.name}\n".encode())
-    return digest.hexdigest()
+def _content_hash(record: SampleRecord, scores: Iterable[Score]) -> str:
+    files = [(member.name, member.sha256) for member in record.members if is_sample_member(member.name)]
+    values = [(score.layer_index, score.name, score.score) for score in scores]
+    return hashlib.sha256(json.dumps([files, values]).encode()).hexdigest()
 
 
 def _described(score: Score, thresholds: Mapping[str, float]) -> str:

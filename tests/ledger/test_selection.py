@@ -8,7 +8,7 @@ from layered.scores import Score
 from ledger.decisions import resolve
 from ledger.index import RunIndex
 from ledger.run_directory import RunDirectory
-from ledger.selection import Selection, flagged, select
+from ledger.selection import Selection, flagged, select, standing_scores
 from tests.ledger.runs import ordinary_run, sample_id
 from tests.ledger.test_decisions import decision
 
@@ -71,7 +71,9 @@ def test_a_rejected_layer_takes_its_flags_with_it(run: RunDirectory) -> None:
     chosen = selection(run, on(3, 1, "reject", 0), on(3, 2, "keep", 1))
     [sample] = [sample for sample in chosen.published if sample.sample_id == sample_id(3)]
     assert sample.dropped_layers == (0,)
-    assert [(score.layer_index, score.name) for score in sample.scores] == [(1, "clip_layer")]
+    scores = RunIndex.load(run.storage).record(sample_id(3)).scores
+    assert standing_scores(scores, sample.dropped_layers) == (Score(sample_id(3), 1, "clip_layer", 0.1),)
+    assert standing_scores(scores, ()) == scores
     assert sample.whole_caption == "a beach, thing 1"
     still_flagged = selection(run, on(3, 1, "reject", 0))
     assert {sample.sample_id for sample in still_flagged.left_out} >= {sample_id(3)}
