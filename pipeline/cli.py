@@ -168,8 +168,9 @@ def inspect(
     picture: Annotated[Path | None, typer.Option(help="Draws the sample with its layers into a PNG.")] = None,
 ) -> None:
     """Lists the samples of anything, or shows all that is known of one."""
-    from pipeline.inspection import draw_sample, render_inspection
+    from pipeline.inspection import draw_sample
     from pipeline.inspection import inspect as look
+    from pipeline.inspection_view import render_inspection
     from pipeline.single import write_png
 
     if picture is not None and key is None:

@@ -12,7 +12,7 @@ from layered.rendering import SHEET_PAPER, contact_sheet, contained
 from layered.sidecar import Sidecar
 
 WHOLE_SIDE = 328
-LAYER_SIDES = range(96, 153)
+LAYER_SIDES = range(120, 153)
 COLUMNS = 6
 
 

@@ -1,0 +1,127 @@
+"""What `inspect` found, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from layered.scores import WHOLE_IMAGE, Score
+from layered.sidecar import Sidecar
+from ledger.commit import Failure
+from ledger.selection import flagged
+from pipeline.inspection import Inspection, SampleFacts, SampleLine
+
+STATE_STYLES = {"published": "green", "flagged": "red", "failed": "red", "left out": "yellow"}
+
+
+def render_inspection(inspection: Inspection) -> RenderableType:
+    """The list of samples, or all facts of the one that was asked for."""
+    if inspection.sample is not None:
+        return render_sample(inspection.sample)
+    noun = "sample" if inspection.total == 1 else "samples"
+    parts: list[RenderableType] = [Text(f"{inspection.kind} {inspection.path}: {inspection.total:,} {noun}")]
+    if inspection.samples:
+        parts.append(_sample_list(inspection.samples))
+    if inspection.total > len(inspection.samples):
+        parts.append(Text(f"… and {inspection.total - len(inspection.samples):,} more", style="dim"))
+    return Group(*parts)
+
+
+def render_sample(facts: SampleFacts) -> RenderableType:
+    """All facts of one sample."""
+    head = Text.assemble((facts.key, "bold"), "  ", (facts.state, STATE_STYLES.get(facts.state, "")))
+    parts: list[RenderableType] = [head, _summary(facts)]
+    if facts.sidecar is not None and facts.sidecar.layers:
+        parts += ["", _layer_table(facts.sidecar)]
+    if facts.scores:
+        parts += ["", _score_table(facts.scores, facts.thresholds)]
+    if facts.failure is not None:
+        parts += ["", _failure(facts.failure)]
+    return Group(*parts)
+
+
+def _sample_list(samples: tuple[SampleLine, ...]) -> Table:
+    table = _table(
+        *(Column(name, no_wrap=True) for name in ("key", "canvas", "layers", "style", "state")),
+        Column("caption"),  # alone without no_wrap, so that it gives way where the terminal is narrow
+    )
+    for line in samples:
+        canvas = f"{line.canvas[0]}×{line.canvas[1]}" if line.canvas else "–"
+        state = Text(line.state, style=STATE_STYLES.get(line.state, ""))
+        caption = Text(line.caption, no_wrap=True, overflow="ellipsis")
+        table.add_row(line.key, canvas, str(line.layers), Text(line.style), state, caption)
+    return table
+
+
+def _summary(facts: SampleFacts) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    grid.add_row("in", Text(facts.place))
+    sidecar = facts.sidecar
+    if sidecar is None:
+        return grid
+    grid.add_row("canvas", f"{sidecar.canvas[0]}×{sidecar.canvas[1]}")
+    for name, text in (
+        ("style", sidecar.style_category),
+        ("caption", sidecar.whole_caption),
+        ("base image", sidecar.base_caption),
+        ("decision", sidecar.decision),
+        *sidecar.provenance.items(),
+    ):
+        if text:
+            grid.add_row(Text(name), Text(text))
+    drawn_by = dict.fromkeys((layer.model, layer.revision, layer.licence) for layer in sidecar.layers if layer.model)
+    for source in drawn_by:
+        grid.add_row("drawn by", Text(" · ".join(part for part in source if part)))
+    return grid
+
+
+def _layer_table(sidecar: Sidecar) -> Table:
+    table = _table(
+        *(Column(name, no_wrap=name != "caption") for name in ("layer", "kind", "caption", "box", "box asked for")),
+        *(Column(name, justify="right") for name in ("attempt", "seed")),
+    )
+    for layer in sidecar.layers:
+        caption = Text(layer.caption or layer.text)
+        boxes = (", ".join(map(str, box)) for box in (layer.box, layer.layout_box))
+        table.add_row(str(layer.index), layer.kind, caption, *boxes, str(layer.attempt), str(layer.seed))
+    return table
+
+
+def _score_table(scores: tuple[Score, ...], thresholds: Mapping[str, float]) -> Table:
+    """A row for the whole image and each layer, a column for each score; what is flagged is marked by a star."""
+    flags = set(flagged(scores, thresholds))
+    names = sorted({score.name for score in scores})
+    by_place = {(score.layer_index, score.name): score for score in scores}
+    table = _table(Column("score of"), *(Column(Text(_headed(name, thresholds)), justify="right") for name in names))
+    for layer in sorted({score.layer_index for score in scores}):
+        cells = [_score_cell(by_place.get((layer, name)), flags) for name in names]
+        table.add_row("whole" if layer == WHOLE_IMAGE else f"layer {layer}", *cells)
+    return table
+
+
+def _headed(name: str, thresholds: Mapping[str, float]) -> str:
+    return f"{name}\n≥ {thresholds[name]:g}" if name in thresholds else name
+
+
+def _score_cell(score: Score | None, flags: set[Score]) -> Text:
+    if score is None:
+        return Text("")
+    return Text(f"{score.score:.3f}*", style="bold red") if score in flags else Text(f"{score.score:.3f}")
+
+
+def _failure(failure: Failure) -> Group:
+    where = f" of layer {failure.layer_index}" if failure.layer_index >= 0 else ""
+    return Group(
+        Text(f"failed in {failure.stage}{where}: {failure.error}", style="red"),
+        Text(f"it was given {failure.inputs}", style="dim"),
+        Text(failure.traceback),
+    )
+
+
+def _table(*columns: Column) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

@@ -1,0 +1,185 @@
+"""`layerprism status`: how far a run is, what failed, what is published, and whether somebody is at work on it."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from layered.errors import UserError
+from ledger.commit import Failure
+from ledger.index import RunIndex
+from ledger.run_directory import LOCK_FILE, PLAN_FILE, SHARDS_FOLDER, RunDirectory
+from shards.manifest import MANIFEST_FILE, publication_fingerprint
+
+EXAMPLES = 3
+"""Failed samples that are named for each stage."""
+
+
+@dataclass(frozen=True)
+class StageFailures:
+    """The samples that failed in one stage: how many, and the first few with their errors."""
+
+    stage: str
+    count: int
+    examples: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class PublicationStatus:
+    """The current publication."""
+
+    samples: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes:
+        chunks, planned_chunks: committed, and in the plan.
+        finished, failed, pending: samples; together all planned ones.
+        layers: of finished samples.
+        publication: None before the first one, or where it is damaged.
+        failures: by stage, the most frequent first.
+        driver: the process that drives the run now: its id, 0 where it is not known; None when nobody does.
+    """
+
+    path: Path
+    name: str
+    fingerprint: str
+    chunks: int
+    planned_chunks: int
+    finished: int
+    failed: int
+    pending: int
+    layers: int
+    publication: PublicationStatus | None
+    failures: tuple[StageFailures, ...]
+    driver: int | None
+
+    @property
+    def planned(self) -> int:
+        return self.finished + self.failed + self.pending
+
+
+def run_status(path: Path) -> RunStatus:
+    """Looks at a run without touching its images. Raises UserError when the folder is no run."""
+    run = RunDirectory.open(path)
+    index = RunIndex.load(run.storage)
+    counts = index.counts()
+    planned, planned_chunks = _planned(run)
+    return RunStatus(
+        path=path,
+        name=str(run.info.get("config", {}).get("name", "")),
+        fingerprint=run.fingerprint,
+        chunks=counts.chunks,
+        planned_chunks=planned_chunks,
+        finished=counts.finished,
+        failed=counts.failed,
+        pending=planned - counts.finished - counts.failed,
+        layers=counts.layers,
+        publication=_publication(path / SHARDS_FOLDER),
+        failures=_by_stage(index.failures()),
+        driver=driver_of(run),
+    )
+
+
+def driver_of(run: RunDirectory) -> int | None:
+    """The id of the process that drives a run, 0 where it is not known; None when nobody does."""
+    try:
+        with (run.path / LOCK_FILE).open("rb") as lock:
+            try:
+                # Shared, so that two who look do not take each other for a driver; let go at once by closing.
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = lock.read(32).strip()
+                return int(holder) if holder.isdigit() else 0
+    except FileNotFoundError:  # nobody ever drove it
+        pass
+    return None
+
+
+def render_status(status: RunStatus) -> RenderableType:
+    """The status for a terminal."""
+    done = status.finished + status.failed
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("run", Text(f"{status.path}" + (f" ({status.name})" if status.name else "")))
+    table.add_row("fingerprint", status.fingerprint[:12])
+    table.add_row("samples", _samples_line(status))
+    table.add_row("", ProgressBar(total=max(status.planned, 1), completed=done, width=40))
+    table.add_row("chunks", f"{status.chunks:,} of {status.planned_chunks:,}")
+    table.add_row("layers", f"{status.layers:,}")
+    table.add_row("published", _publication_line(status))
+    table.add_row("driver", _driver_line(status))
+    if not status.failures:
+        return table
+    return Group(table, "", _failures_table(status.failures), Text(f"again: layerprism retry {status.path}"))
+
+
+def _samples_line(status: RunStatus) -> Text:
+    line = Text(f"{status.finished:,} of {status.planned:,} finished")
+    if status.failed:
+        line.append(f", {status.failed:,} failed", style="red")
+    if status.pending:
+        line.append(f", {status.pending:,} pending")
+    return line
+
+
+def _publication_line(status: RunStatus) -> str:
+    if status.publication is None:
+        return "nothing yet"
+    return f"{status.publication.samples:,} samples, fingerprint {status.publication.fingerprint[:12]}"
+
+
+def _driver_line(status: RunStatus) -> str:
+    if status.driver is None:
+        return "nobody at work" + ("; layerprism run goes on from here" if status.pending else "")
+    return f"process {status.driver} at work" if status.driver else "at work"
+
+
+def _failures_table(failures: tuple[StageFailures, ...]) -> Table:
+    table = Table("failed in", "samples", "for example", title="Failures", title_justify="left", title_style="bold")
+    table.columns[1].justify = "right"
+    for stage in failures:
+        examples = "\n".join(f"{sample_id}: {error}" for sample_id, error in stage.examples)
+        table.add_row(Text(stage.stage), f"{stage.count:,}", Text(examples))
+    return table
+
+
+def _planned(run: RunDirectory) -> tuple[int, int]:
+    """Samples and chunks of the plan."""
+    try:
+        chunks = pq.read_table(run.path / PLAN_FILE, columns=["chunk"]).column("chunk")
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{run.path / PLAN_FILE} cannot be read ({error}): start a new run") from error
+    return len(chunks), pc.count_distinct(chunks).as_py()
+
+
+def _publication(folder: Path) -> PublicationStatus | None:
+    """From file headers alone: a manifest can be as long as the run."""
+    try:
+        samples = pq.read_metadata(folder / MANIFEST_FILE).num_rows
+        return PublicationStatus(samples, publication_fingerprint(folder))
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _by_stage(failures: Mapping[str, Failure]) -> tuple[StageFailures, ...]:
+    by_stage: dict[str, list[tuple[str, str]]] = {}
+    for sample_id, failure in failures.items():
+        by_stage.setdefault(failure.stage, []).append((sample_id, failure.error))
+    ordered = sorted(by_stage.items(), key=lambda item: (-len(item[1]), item[0]))
+    return tuple(StageFailures(stage, len(samples), tuple(samples[:EXAMPLES])) for stage, samples in ordered)
