@@ -1,0 +1,1 @@
+"""Filters: a layered image in, named scores out."""

@@ -1,0 +1,208 @@
+"""Is a layer's alpha sound? Seven closed-form checks, each a number in 0…1, higher is better.
+
+They look at the trimmed layer resampled to one working size, so that they say the same of a layer at any size. Whether
+something is the background's left-over or belongs to the layer, only the background's colour can tell, and whether the
+frame cut it, only the frame: both come from the layer's RGB before matting (`raw`). Without it the three checks that
+need it give no score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from filters.filter import Filter, FilterInput, FilterResult
+from layered.arrays import FloatArray, UInt8Array
+from layered.pixels import resize
+from layered.placing import alpha_box
+from layered.scores import Score
+
+ALPHA_SCORES = (
+    "alpha_empty",
+    "alpha_rectangle",
+    "alpha_cut",
+    "alpha_holes",
+    "alpha_specks",
+    "alpha_leftover",
+    "alpha_halo",
+)
+
+_WORKING_SIDE: Final = 96
+_RIM: Final = 4  # transparent pixels around the working image, so that its outside is connected
+_TRIM: Final = 12  # alpha up to which a layer's rim does not count
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerView:
+    """A trimmed layer at the working size.
+
+    Attributes:
+        alpha: ``[h, w]`` in 0…1.
+        colors: straight RGB ``[h, w, 3]`` in 0…255.
+    """
+
+    alpha: FloatArray
+    colors: FloatArray
+
+    @property
+    def solid(self) -> Mask:
+        solid: Mask = self.alpha > 0.5
+        return solid
+
+
+@dataclass(frozen=True, eq=False)
+class RawView:
+    """A layer's RGB before matting: the background's colour, and how far each pixel is from it (of 255)."""
+
+    background: FloatArray
+    distance: FloatArray
+
+
+class AlphaChecks(Filter):
+    """All alpha scores of image layers; a text layer is exact by construction and only checked for being there."""
+
+    def score(self, samples: Sequence[FilterInput]) -> list[FilterResult]:
+        return [FilterResult(tuple(self._scores(sample))) for sample in samples]
+
+    def _scores(self, sample: FilterInput) -> list[Score]:
+        rows = []
+        for record, layer in zip(sample.sidecar.layers, sample.image.layers, strict=True):
+            if record.kind == "text":
+                found = {"alpha_empty": alpha_empty(view_of(layer.pixels))}
+            else:
+                found = alpha_scores(layer.pixels, sample.raws.get(record.index))
+            rows += [Score(sample.sample_id, record.index, name, value) for name, value in found.items()]
+        return rows
+
+
+def alpha_scores(rgba: UInt8Array, raw: UInt8Array | None = None) -> dict[str, float]:
+    """The alpha scores of a picture layer by name.
+
+    Args:
+        rgba: straight RGBA ``[h, w, 4]``, trimmed or not, at any size.
+        raw: its RGB before matting, at any size.
+    """
+    layer = view_of(rgba)
+    if layer is None:
+        return dict.fromkeys(ALPHA_SCORES, 0.0)
+    scores = {
+        "alpha_empty": alpha_empty(layer),
+        "alpha_holes": alpha_holes(layer),
+        "alpha_specks": alpha_specks(layer),
+    }
+    frame = raw_view(raw) if raw is not None else None
+    scores["alpha_rectangle"] = alpha_rectangle(layer)
+    if frame is not None:
+        scores["alpha_empty"] = min(scores["alpha_empty"], frame_filled(frame))
+        scores["alpha_cut"] = alpha_cut(frame)
+        scores["alpha_leftover"] = alpha_leftover(layer, frame.background)
+        scores["alpha_halo"] = alpha_halo(layer, frame.background)
+    return scores
+
+
+def view_of(rgba: UInt8Array) -> LayerView | None:
+    """The layer trimmed, its longer side resampled to the working size; None when nothing of it is visible."""
+    box = alpha_box(rgba, _TRIM)
+    if box is None:
+        return None
+    scale = _WORKING_SIDE / max(box.size)
+    size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
+    small = np.pad(resize(rgba[box.pixels()], size), ((_RIM, _RIM), (_RIM, _RIM), (0, 0)))
+    return LayerView(small[..., 3].astype(np.float32) / np.float32(255), small[..., :3].astype(np.float32))
+
+
+def raw_view(raw: UInt8Array) -> RawView:
+    """The picture ``[h, w, 3]`` before matting, its background taken from its border."""
+    border = np.concatenate([raw[0], raw[-1], raw[:, 0], raw[:, -1]])
+    background = np.median(border, axis=0).astype(np.float32)
+    return RawView(background, np.abs(raw.astype(np.float32) - background).max(axis=-1))
+
+
+def alpha_empty(layer: LayerView | None) -> float:
+    """Is there anything to see? The 98th percentile of alpha in the tight box, over 0.5; 0 for an empty layer."""
+    if layer is None:
+        return 0.0
+    return min(1.0, float(np.quantile(layer.alpha[_RIM:-_RIM, _RIM:-_RIM], 0.98)) / 0.5)
+
+
+def frame_filled(frame: RawView) -> float:
+    """Was anything drawn? The part of the frame that differs from the background, over 2 %."""
+    return min(1.0, float((frame.distance > 24).mean()) / 0.02)
+
+
+def alpha_rectangle(layer: LayerView) -> float:
+    """Is it more than an opaque rectangle? The transparent part of the tight box, over 6 %.
+
+    A box of one plain colour is a drawn rectangle, not a matte that kept its background, and gets 1.
+    """
+    inner = layer.alpha[_RIM + 2 : -_RIM - 2, _RIM + 2 : -_RIM - 2]
+    if inner.size == 0:
+        return 1.0
+    colors = layer.colors[_RIM + 2 : -_RIM - 2, _RIM + 2 : -_RIM - 2].reshape(-1, 3)
+    plain = np.abs(colors - np.median(colors, axis=0)).max(axis=1) < 24
+    if plain.mean() > 0.9:
+        return 1.0
+    return min(1.0, float((inner < 0.9).mean()) / 0.06)
+
+
+def alpha_cut(frame: RawView) -> float:
+    """Does it end before the frame does? 1 minus the longest run of drawn pixels along one side of the frame, over 40 %
+    of that side."""
+    drawn = frame.distance > 40
+    runs = (_longest_run(side) / side.size for side in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]))
+    return 1 - min(1.0, max(runs) / 0.4)
+
+
+def alpha_holes(layer: LayerView) -> float:
+    """Is the inside whole? 1 minus the number of enclosed transparent regions beyond two, over six.
+
+    Things have one hole or two (a ring, a key, a cup's handle); a matte that lost parts of its object has many.
+    """
+    solid = layer.solid
+    regions, count = ndimage.label(ndimage.binary_fill_holes(solid) & ~solid)
+    if count == 0:
+        return 1.0
+    areas = np.bincount(regions.ravel())[1:]
+    return 1 - min(1.0, max(0, int((areas >= 4).sum()) - 2) / 6)
+
+
+def alpha_specks(layer: LayerView) -> float:
+    """Is it free of specks? 1 minus the number of separate regions of less than 1/60 of the largest one, over eight."""
+    regions, count = ndimage.label(layer.alpha > 0.2)
+    if count <= 1:
+        return 1.0
+    areas = np.bincount(regions.ravel())[1:]
+    return 1 - min(1.0, int((areas < areas.max() / 60).sum()) / 8)
+
+
+def alpha_leftover(layer: LayerView, background: FloatArray) -> float:
+    """Is the background gone? 1 minus the part of visible alpha that shows the background's colour and hangs together
+    with the outside, over 30 %."""
+    like_background = (np.abs(layer.colors - background).max(axis=-1) < 14) & (layer.alpha > 0.05)
+    regions, _ = ndimage.label(like_background | (layer.alpha <= 0.05))
+    outer = (regions == regions[0, 0]) & like_background
+    return 1 - min(1.0, float(layer.alpha[outer].sum() / layer.alpha.sum()) / 0.3)
+
+
+def alpha_halo(layer: LayerView, background: FloatArray) -> float:
+    """Is the edge free of the background's colour? 1 minus how much more of the outline's pixels than of those a little
+    further in show it, over 50 %."""
+    depth = ndimage.distance_transform_edt(layer.solid)
+    rim, inner = (depth > 0) & (depth <= 2), (depth > 5) & (depth <= 8)
+    if not inner.any():
+        return 1.0
+    like_background = np.abs(layer.colors - background).max(axis=-1) < 24
+    return 1 - min(1.0, max(0.0, float(like_background[rim].mean() - like_background[inner].mean())) / 0.5)
+
+
+def _longest_run(flags: Mask) -> int:
+    """The length of the longest run of True in a row."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))

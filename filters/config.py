@@ -1,0 +1,60 @@
+"""The `filters` section of a configuration: one entry per score, named as the score is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from filters.clip import ClipConfig
+from filters.duplicates import DuplicatesConfig
+from filters.filter import ScoreConfig
+
+
+class FiltersConfig(BaseModel):
+    """Which scores flag a sample, and below what.
+
+    The defaults are measured by `benchmarks/filter_thresholds.py` on exact sprites and controlled corruptions of them:
+    together at most one sound layer in twenty is flagged, and at least four in five of each corruption are.
+
+    Attributes:
+        clip: which CLIP looks at the pictures, for all `clip_…` scores.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    alpha_empty: ScoreConfig = ScoreConfig(threshold=0.5)
+    alpha_rectangle: ScoreConfig = ScoreConfig(threshold=0.5)
+    alpha_cut: ScoreConfig = ScoreConfig(threshold=0.5)
+    alpha_holes: ScoreConfig = ScoreConfig(threshold=0.5)
+    alpha_specks: ScoreConfig = ScoreConfig(threshold=0.5)
+    alpha_leftover: ScoreConfig = ScoreConfig(threshold=0.5)
+    alpha_halo: ScoreConfig = ScoreConfig(threshold=0.5)
+    clip_layer: ScoreConfig = ScoreConfig(threshold=0.2)
+    clip_margin: ScoreConfig = ScoreConfig(threshold=-0.05)
+    clip_whole: ScoreConfig = ScoreConfig(threshold=0.1)
+    clip: ClipConfig = ClipConfig()
+    duplicates: DuplicatesConfig = DuplicatesConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_what_is_not_given(cls, values: Any) -> Any:
+        """A score of which only one setting is given keeps the others of its own default."""
+        if not isinstance(values, dict):
+            return values
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return {
+            name: defaults[name].model_dump() | value
+            if isinstance(value, dict) and isinstance(defaults.get(name), ScoreConfig)
+            else value
+            for name, value in values.items()
+        }
+
+    def thresholds(self) -> dict[str, float]:
+        """The threshold of every enabled score, by name."""
+        return {name: score.threshold for name, score in self.scores().items() if score.enabled}
+
+    def scores(self) -> dict[str, ScoreConfig]:
+        """All scores by name."""
+        entries = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: entry for name, entry in entries.items() if isinstance(entry, ScoreConfig)}

@@ -1,0 +1,17 @@
+"""The filters that a configuration needs."""
+
+from filters.alpha import ALPHA_SCORES, AlphaChecks
+from filters.clip_alignment import CLIP_SCORES, ClipAlignment
+from filters.config import FiltersConfig
+from filters.filter import Filter
+
+
+def build_filters(config: FiltersConfig) -> list[Filter]:
+    """Every filter that gives an enabled score, not set up yet."""
+    enabled = config.thresholds()
+    filters: list[Filter] = []
+    if not enabled.keys().isdisjoint(ALPHA_SCORES):
+        filters.append(AlphaChecks())
+    if not enabled.keys().isdisjoint(CLIP_SCORES):
+        filters.append(ClipAlignment(config.clip))
+    return filters
