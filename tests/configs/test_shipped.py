@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from tokenizers import Tokenizer
 
 from pipeline.briefs import load_briefs
 from pipeline.config import RunConfig, config_schema, load_config
@@ -48,8 +49,21 @@ def test_the_demo_is_what_the_readme_promises() -> None:
     assert set(summary.splits) == {"train", "val"}
 
 
+@pytest.mark.parametrize("overrides", [(), ("plan.briefs.path=null", "plan.samples=300")], ids=["demo", "designed"])
+def test_the_embedded_model_reads_every_prompt_to_its_end(overrides: tuple[str, ...]) -> None:
+    config = shipped("demo", *overrides)
+    settings = resolve_defaults(config.layer_flux)
+    tokenizer = Tokenizer.from_file(f"{settings.location}/tokenizer_2/tokenizer.json")
+    plan = make_plan(config, load_briefs(config.plan, config.seed))
+    prompts = {draw.prompt for chunk in plan.chunks() for batch in chunk.batches for draw in batch}
+    lengths = {prompt: len(tokenizer.encode(prompt).ids) for prompt in prompts}
+    assert {prompt: length for prompt, length in lengths.items() if length > settings.max_sequence_length} == {}
+
+
 def test_the_quick_look_is_the_beginning_of_the_demo() -> None:
-    quick, demo = (make_plan(config, load_briefs(config.plan, config.seed)) for config in map(shipped, ("quick", "demo")))
+    quick, demo = (
+        make_plan(config, load_briefs(config.plan, config.seed)) for config in map(shipped, ("quick", "demo"))
+    )
     fixed = ["sample_id", "brief", "seed", "split"]
     assert quick.table.select(fixed).equals(demo.table.slice(0, len(quick)).select(fixed))
     assert shipped("quick").executor.kind == "inline"
@@ -77,7 +91,7 @@ def test_the_cluster_has_the_size_of_prismlayers() -> None:
 def test_the_committed_schema_is_the_generated_one() -> None:
     committed = json.loads((CONFIGS / "run.schema.json").read_text())
     way_out = "python -c 'from pathlib import Path; from pipeline.config import write_config_schema as w; "
-    assert committed == config_schema(), way_out + "w(Path(\"configs/run.schema.json\"))'"
+    assert committed == config_schema(), way_out + 'w(Path("configs/run.schema.json"))\''
 
 
 @pytest.mark.parametrize("name", SHIPPED)

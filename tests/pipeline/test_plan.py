@@ -74,6 +74,8 @@ def test_every_draw_is_in_one_batch_of_its_sample_s_chunk(
         assert all(text.sample_id in ids for text in chunk.texts)
         assert all(1 <= len(batch) <= batch_size and len({draw.size for draw in batch}) == 1 for batch in chunk.batches)
         assert chunk.draws <= chunk_layers or len(chunk.samples) == 1
+    assert plan.draws_per_chunk() == [chunk.draws for chunk in chunks]
+    assert plan.batch_count() == sum(len(chunk.batches) for chunk in chunks)
 
 
 @SHARED_FOLDER
@@ -109,6 +111,16 @@ def test_a_plan_survives_its_file_and_equal_plans_have_equal_bytes(model_folder:
     read = Plan.read(tmp_path / "plan.parquet")
     assert list(read.chunks()) == list(plan.chunks())
     assert planned(config).to_bytes() == plan.to_bytes() == read.to_bytes()
+
+
+def test_a_part_of_a_chunk_keeps_its_draws_as_they_are(model_folder: Path) -> None:
+    (chunk,) = make_plan(run_config(model_folder, samples=6), some_briefs(6)).chunks()
+    wanted = {"s0000001", "s0000004"}
+    part = chunk.only(wanted)
+    assert {sample.sample_id for sample in part.samples} == wanted
+    kept = {draw for batch in part.batches for draw in batch}
+    assert kept == {draw for batch in chunk.batches for draw in batch if draw.sample_id in wanted}
+    assert all(part.batches)
 
 
 def test_a_run_can_only_grow(model_folder: Path) -> None:
