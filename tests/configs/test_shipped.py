@@ -16,7 +16,7 @@ from stages.layer_flux import resolve_defaults
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "vocabulary")
-FLUX = ("flux_schnell", "flux_dev", "cluster")
+FLUX = ("flux_schnell", "flux_dev", "flux2_klein", "cluster")
 
 
 def shipped(name: str, *overrides: str) -> RunConfig:
