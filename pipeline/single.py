@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from stages.matting import Matting, matter_of
 
 from layered import UserError
 from layered.arrays import Color, UInt8Array
@@ -18,6 +17,7 @@ from pipeline.config import RunConfig
 from pipeline.pools import StageError, StageHost
 from pipeline.prompts import layer_prompt
 from stages.layer_flux import LayerFlux, resolve_defaults
+from stages.matting import Matting, matter_of
 from stages.records import Draw, Matted
 from stages.stage import Failed
 
@@ -57,7 +57,9 @@ def matte_files(images: Sequence[Path], folder: Path, background: str | None, co
         raise UserError(f"several pictures would be written to {doubled[0]}: matte them into different folders")
     color = parse_color(background) if background else None
     pictures = [read_rgb(image) for image in images]
-    matter = matter_of(config.matting)
+    # Enlarging first makes smoother edges for small generated pictures; a person's picture keeps its size.
+    matter = matter_of(config.matting.model_copy(update={"min_side": 1}))
+    matter.setup()
     for picture, target in zip(pictures, targets, strict=True):
         rgba, _ = matter.matte(picture, color)
         write_png(target, rgba)
@@ -68,7 +70,7 @@ def read_rgb(path: Path) -> UInt8Array:
     """An RGB picture ``[h, w, 3]``. Raises UserError when the file is missing, is no picture or has transparency."""
     try:
         with Image.open(path) as image:
-            if image.has_transparency_data and image.convert("RGBA").getextrema()[3] != (255, 255):
+            if image.has_transparency_data and (np.array(image.convert("RGBA"))[..., 3] < 255).any():
                 raise UserError(f"{path} is transparent already: give a picture on a flat background")
             return np.array(image.convert("RGB"))
     except (OSError, UnidentifiedImageError) as error:
