@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import overload
 
 from layered.arrays import Color, Size
@@ -55,7 +56,9 @@ FLIES = frozenset({"sun", "moon", "cloud", "rainbow", "snowflake", "lightning", 
 SWIMS = frozenset({"whale", "shark", "ship", "sailboat", "duck"})
 """What belongs on the water, where a scene has some."""
 
+_ONLY_ONE = frozenset({"sun", "moon", "rainbow"})
 _FLAT_SCENES = frozenset({"paper", "gradient", "stripes", "dots"})
+_RING_SCENES = _FLAT_SCENES | {"night"}
 _TRUE_COLORS = frozenset({"cartoon", "outline", "pixel", "flat"})
 """Styles that leave things in their own colours, so that a caption may name them."""
 
@@ -102,35 +105,63 @@ def design_briefs(config: DesignerConfig, seed: int, count: int) -> DesignedBrie
 
 def design_brief(config: DesignerConfig, seed: int, index: int) -> Brief:
     """One brief, a function of its arguments alone."""
-    vocabulary = load_vocabulary()
     rng = random.Random(derive_seed(seed, f"brief-{index}", -1, 0, "design"))
-    theme = vocabulary.themes[rng.choice(config.themes or tuple(vocabulary.themes))]
-    scene = vocabulary.scenes[rng.choice(theme.scenes)]
-    scene_color = rng.choice(tuple(vocabulary.colors)) if scene.takes_color else None
-    style = _style(config, vocabulary, rng)
-    canvas = rng.choice(config.canvases)
+    setting = _setting(config, rng)
     layers, texts = _counts(config, rng)
-    things = _things(theme, vocabulary, layers - texts, scene_color, style in _TRUE_COLORS, rng)
-    dark = _is_dark(scene, scene_color, style, vocabulary)
-    ring = (scene.name in _FLAT_SCENES or scene.name == "night") and len(things) >= 5 and rng.random() < 0.3
-    text_layers = _text_layers(theme, things, texts, canvas, dark, ring, config.fonts, vocabulary, rng)
+    things = _things(setting, layers - texts, rng)
+    ring = setting.scene.name in _RING_SCENES and len(things) >= 5 and rng.random() < 0.3
+    text_layers = _text_layers(setting, things, texts, ring, config.fonts, rng)
     reserved = [layer.placed_box() for layer in text_layers]
     lone = {1: 1.8, 2: 1.5, 3: 1.25}.get(len(things), 1.0)  # few things may be large
-    items = [Item(lone * _side(thing, canvas, vocabulary, rng), _zone(thing, scene)) for thing in things]
-    boxes = _boxes(items, scene.name, canvas, reserved, ring, rng)
-    order = painters_order(boxes, items)
+    items = [Item(lone * _side(thing, setting, rng), _zone(thing, setting.scene)) for thing in things]
+    boxes = _boxes(items, setting, reserved, ring, rng)
     image_layers = [
-        BriefLayer(kind="image", caption=things[i].caption(vocabulary), box=_coordinates(boxes[i])) for i in order
+        BriefLayer(kind="image", caption=things[i].caption(setting.vocabulary), box=_coordinates(boxes[i]))
+        for i in painters_order(boxes, items)
     ]
-    base = scene.caption(scene_color)
     return Brief(
         id=f"designed-{index:07d}",
-        canvas=canvas,
-        style=style,
-        whole_caption=_whole_caption(theme, sorted(things), text_layers, base, vocabulary, rng),
-        base_caption=base,
+        canvas=setting.canvas,
+        style=setting.style,
+        whole_caption=_whole_caption(setting, sorted(things), text_layers, rng),
+        base_caption=setting.base_caption,
         layers=(*image_layers, *text_layers),
     )
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What a design is about, before anything stands in it; `color` is the scene's, where it takes one."""
+
+    vocabulary: Vocabulary
+    theme: Theme
+    scene: Scene
+    color: str | None
+    style: str
+    canvas: Size
+
+    @property
+    def base_caption(self) -> str:
+        return self.scene.caption(self.color)
+
+    @property
+    def dark(self) -> bool:
+        """Whether text on it should be light."""
+        if self.style in ("neon", "sketch"):
+            return self.style == "neon"
+        if self.color is None:
+            return self.scene.name in _DARK_SCENES
+        limit = {"room": 70, "stripes": 0}.get(self.scene.name, 120)
+        return _luminance(self.vocabulary.colors[self.color]) < limit
+
+
+def _setting(config: DesignerConfig, rng: random.Random) -> _Setting:
+    vocabulary = load_vocabulary()
+    theme = vocabulary.themes[rng.choice(config.themes or tuple(vocabulary.themes))]
+    scene = vocabulary.scenes[rng.choice(theme.scenes)]
+    color = rng.choice(tuple(vocabulary.colors)) if scene.takes_color else None
+    style = _style(config, vocabulary, rng)
+    return _Setting(vocabulary, theme, scene, color, style, rng.choice(config.canvases))
 
 
 def layer_count_shares(lowest: int, highest: int) -> dict[int, float]:
@@ -163,32 +194,30 @@ def _style(config: DesignerConfig, vocabulary: Vocabulary, rng: random.Random) -
     return rng.choice(others)
 
 
-def _things(
-    theme: Theme, vocabulary: Vocabulary, count: int, scene_color: str | None, say_colors: bool, rng: random.Random
-) -> list[Thing]:
+def _things(setting: _Setting, count: int, rng: random.Random) -> list[Thing]:
     """What a design shows: mostly different things, some two or three times; shapes never in the scene's own colour."""
-    if not theme.concepts:
-        colors = [color for color in vocabulary.colors if color not in (scene_color, "white")]
+    vocabulary = setting.vocabulary
+    labels = list(setting.theme.concepts)
+    if not labels:
+        colors = [color for color in vocabulary.colors if color not in (setting.color, "white")]
         labels = [f"{color} {shape}" for color in colors for shape in vocabulary.shapes]
-    else:
-        labels = list(theme.concepts)
     things: list[Thing] = []
     while len(things) < count:
         fresh = [label for label in labels if all(thing.label != label for thing in things)]
         label = rng.choice(fresh or labels)
         concept = vocabulary.concepts.get(label)
-        colors = concept.colors if concept and say_colors else ()
-        color = rng.choice(colors) if colors and rng.random() < 0.5 else ""
-        once = concept is not None and (concept.article == "some" or label in ("sun", "moon", "rainbow"))
+        sayable = concept.colors if concept and setting.style in _TRUE_COLORS else ()
+        color = rng.choice(sayable) if sayable and rng.random() < 0.5 else ""
+        once = concept is not None and (concept.article == "some" or label in _ONLY_ONE)
         often = 1 if once else rng.choices((1, 2, 3), (0.75, 0.17, 0.08))[0]
         things += [Thing(label, color)] * min(often, count - len(things))
     return things
 
 
-def _side(thing: Thing, canvas: Size, vocabulary: Vocabulary, rng: random.Random) -> float:
-    concept = vocabulary.concepts.get(thing.label)
+def _side(thing: Thing, setting: _Setting, rng: random.Random) -> float:
+    concept = setting.vocabulary.concepts.get(thing.label)
     part = concept.size if concept else rng.uniform(0.14, 0.3)
-    return part * min(canvas) * rng.uniform(0.9, 1.15)
+    return part * min(setting.canvas) * rng.uniform(0.9, 1.15)
 
 
 def _zone(thing: Thing, scene: Scene) -> Zone:
@@ -200,36 +229,29 @@ def _zone(thing: Thing, scene: Scene) -> Zone:
 
 
 def _boxes(
-    items: Sequence[Item], scene: str, canvas: Size, reserved: Sequence[Box], ring: bool, rng: random.Random
+    items: Sequence[Item], setting: _Setting, reserved: Sequence[Box], ring: bool, rng: random.Random
 ) -> list[Box]:
     if ring:
-        return in_ring(items, canvas, reserved, rng)
-    if scene in _FLAT_SCENES and rng.random() < 0.6:
-        return in_grid(items, canvas, reserved, rng)
-    boxes = scattered(items, scene, canvas, reserved, rng)
+        return in_ring(items, setting.canvas, reserved, rng)
+    if setting.scene.name in _FLAT_SCENES and rng.random() < 0.6:
+        return in_grid(items, setting.canvas, reserved, rng)
+    boxes = scattered(items, setting.scene.name, setting.canvas, reserved, rng)
     if rng.random() < OVERFLOWING:
-        chosen = max(range(len(boxes)), key=lambda index: abs(boxes[index].center[0] - canvas[0] / 2))
-        boxes[chosen] = pushed_over_edge(boxes[chosen], canvas, rng)
+        middle = setting.canvas[0] / 2
+        chosen = max(range(len(boxes)), key=lambda index: abs(boxes[index].center[0] - middle))
+        boxes[chosen] = pushed_over_edge(boxes[chosen], setting.canvas, rng)
     return boxes
 
 
 def _text_layers(
-    theme: Theme,
-    things: Sequence[Thing],
-    count: int,
-    canvas: Size,
-    dark: bool,
-    in_middle: bool,
-    fonts: Sequence[str],
-    vocabulary: Vocabulary,
-    rng: random.Random,
+    setting: _Setting, things: Sequence[Thing], count: int, in_middle: bool, fonts: Sequence[str], rng: random.Random
 ) -> list[BriefLayer]:
     """A title and smaller lines below it at the top of the canvas; in a ring they stand in its middle."""
-    width, height = canvas
-    counted = [thing.counted(number, vocabulary) for thing, number in Counter(things).items()]
+    theme, (width, height) = setting.theme, setting.canvas
+    counted = [thing.counted(number, setting.vocabulary) for thing, number in Counter(things).items()]
     wordings = [theme.name.title(), theme.title, *counted]
     lines = [wordings[index % len(wordings)] for index in range(count)]
-    font, color = rng.choice(fonts), rng.choice(_CHALK if dark else _INK)
+    font, color = rng.choice(fonts), rng.choice(_CHALK if setting.dark else _INK)
     small = min(0.06, 0.24 / max(1, count - 1))
     line_heights = [(0.11 if index == 0 else small) * height for index in range(count)]
     widest = (0.44 if in_middle else 0.92) * width
@@ -252,32 +274,15 @@ def _text_layers(
     return layers
 
 
-def _whole_caption(
-    theme: Theme,
-    things: Sequence[Thing],
-    texts: Sequence[BriefLayer],
-    base: str,
-    vocabulary: Vocabulary,
-    rng: random.Random,
-) -> str:
-    template = rng.choice(vocabulary.templates.whole)
-    caption = template.format(things=list_things(things, vocabulary), base=base, title=theme.title)
+def _whole_caption(setting: _Setting, things: Sequence[Thing], texts: Sequence[BriefLayer], rng: random.Random) -> str:
+    template = rng.choice(setting.vocabulary.templates.whole)
     if "{base}" not in template:
-        caption = f"{caption} on {base}"
+        template += " on {base}"
+    listed = list_things(things, setting.vocabulary)
+    caption = template.format(things=listed, base=setting.base_caption, title=setting.theme.title)
     if texts:
         caption = f"{caption}, with {joined([text.caption or '' for text in texts])}"
     return caption
-
-
-def _is_dark(scene: Scene, color: str | None, style: str, vocabulary: Vocabulary) -> bool:
-    """Whether text on the scene should be light."""
-    if style in ("neon", "sketch"):
-        return style == "neon"
-    if scene.name == "room" and color is not None:
-        return _luminance(vocabulary.colors[color]) < 70
-    if color is not None:
-        return scene.name != "stripes" and _luminance(vocabulary.colors[color]) < 120
-    return scene.name in _DARK_SCENES
 
 
 def _luminance(color: Color) -> float:
