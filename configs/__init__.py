@@ -1,1 +1,5 @@
 """Ways of running, briefs, and the vocabulary of the embedded models."""
+
+from pathlib import Path
+
+DEMO_CONFIG = Path(__file__).parent / "demo.yaml"
