@@ -68,7 +68,9 @@ class RunIndex:
         winners: dict[str, int] = {}
         for row, sample_id in enumerate(records.column("sample_id").to_pylist()):
             winners[sample_id] = row
-        self._records = records.take(pa.array(winners.values(), pa.int64())).combine_chunks()
+        if len(winners) < len(records):
+            records = records.take(pa.array(winners.values(), pa.int64()))
+        self._records = records.combine_chunks()
         self._position = {sample_id: position for position, sample_id in enumerate(winners)}
         self._chunk_count = len(pc.unique(records.column("chunk")))
 
@@ -78,16 +80,17 @@ class RunIndex:
 
         The stored index is brought up to date; where that is impossible (a folder that may only be read) it stays old.
         """
-        commits = committed(storage)
+        # A damaged chunk may have been removed and made again under its old name: the version tells.
+        versions = {commit: storage.version(commit.record) for commit in committed(storage)}
         known, merged = _read_index(storage)
-        if not set(merged) <= set(commits):
-            known, merged = _INDEX_SCHEMA.empty_table(), ()
-        missing = [commit for commit in commits if commit not in set(merged)]
+        if not merged.items() <= versions.items():
+            known, merged = _INDEX_SCHEMA.empty_table(), {}
+        missing = [commit for commit in versions if commit not in merged]
         if missing:
             known = pa.concat_tables([known, *(_read_record(storage, commit) for commit in missing)])
             known = known.take(pc.sort_indices(known, [("chunk", "ascending"), ("revision", "ascending")]))
             with contextlib.suppress(OSError):
-                _write_index(storage, known, commits)
+                _write_index(storage, known, versions)
         return cls(storage, known)
 
     def __contains__(self, sample_id: str) -> bool:
@@ -248,20 +251,20 @@ def _samples_by_commit(records: pa.Table) -> dict[ChunkRevision, list[str]]:
     return by_commit
 
 
-def _read_index(storage: LocalStorage) -> tuple[pa.Table, tuple[ChunkRevision, ...]]:
-    """The stored index and the commits it covers; an empty one when there is none that this version can read."""
+def _read_index(storage: LocalStorage) -> tuple[pa.Table, dict[ChunkRevision, str]]:
+    """The stored index and the commits it covers, with their versions; empty when there is none that can be read."""
     try:
         with storage.open(INDEX_FILE) as stream:
             table = pq.read_table(stream)
         commits = json.loads((table.schema.metadata or {})[_COMMITS_KEY])
-        covered = tuple(ChunkRevision(chunk, revision) for chunk, revision in commits)
+        covered = {ChunkRevision(chunk, revision): version for chunk, revision, version in commits}
         return table.cast(_INDEX_SCHEMA), covered
     except (OSError, pa.ArrowException, ValueError, KeyError):
-        return _INDEX_SCHEMA.empty_table(), ()
+        return _INDEX_SCHEMA.empty_table(), {}
 
 
-def _write_index(storage: LocalStorage, records: pa.Table, commits: list[ChunkRevision]) -> None:
-    covered = json.dumps([[commit.chunk, commit.revision] for commit in commits])
+def _write_index(storage: LocalStorage, records: pa.Table, versions: Mapping[ChunkRevision, str]) -> None:
+    covered = json.dumps([[commit.chunk, commit.revision, version] for commit, version in versions.items()])
     with storage.writing(INDEX_FILE) as stream:
         table = records.replace_schema_metadata({_COMMITS_KEY: covered.encode()})
         pq.write_table(table, stream, compression="zstd")

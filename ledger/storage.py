@@ -31,10 +31,6 @@ class LocalStorage:
     def exists(self, name: str) -> bool:
         return self.path(name).exists()
 
-    def size(self, name: str) -> int:
-        """Bytes of a file. Raises FileNotFoundError."""
-        return self.path(name).stat().st_size
-
     def list(self, folder: str) -> list[str]:
         """Names of the files in a folder (not below it), sorted; empty when there is no such folder."""
         try:
@@ -43,6 +39,11 @@ class LocalStorage:
         except FileNotFoundError:
             return []
         return sorted(f"{folder}/{name}" for name in names)
+
+    def version(self, name: str) -> str:
+        """A text that changes when a file is replaced. Raises FileNotFoundError."""
+        status = self.path(name).stat()
+        return f"{status.st_size}-{status.st_mtime_ns}"
 
     def open(self, name: str) -> BinaryIO:
         """Opens a file for reading, at any position. Raises FileNotFoundError."""

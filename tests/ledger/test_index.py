@@ -93,6 +93,15 @@ def test_the_stored_index_equals_a_rebuilt_one_and_follows_the_chunks(tmp_path: 
     assert list(RunIndex.load(run.storage).records()) == first
 
 
+def test_a_chunk_that_was_removed_and_made_again_is_read_again(tmp_path: Path) -> None:
+    run = ordinary_run(tmp_path / "run")
+    assert sample_id(8) in RunIndex.load(run.storage).failures()
+    for name in ("chunks/00002.tar", "chunks/00002.parquet"):
+        run.storage.remove(name)
+    write_chunk(run.storage, ChunkRevision(2), [chunk_sample(number) for number in (6, 7, 8)])
+    assert RunIndex.load(run.storage).failures() == {}
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"nonsense" * 1000])
 def test_a_damaged_stored_index_is_rebuilt(tmp_path: Path, content: bytes) -> None:
     run = ordinary_run(tmp_path / "run")

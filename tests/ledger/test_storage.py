@@ -14,12 +14,20 @@ def test_files_are_written_read_and_listed(tmp_path: Path) -> None:
     storage.write("run.json", b"{}")
     assert storage.list("chunks") == ["chunks/a", "chunks/b"]
     assert storage.read("chunks/a") == b"uno"
-    assert storage.size("chunks/b") == 3
     assert storage.exists("run.json")
     storage.remove("run.json")
     storage.remove("run.json")
     assert not storage.exists("run.json")
     assert storage.list("nowhere") == []
+
+
+def test_the_version_changes_when_a_file_is_replaced(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.write("a", b"one")
+    version = storage.version("a")
+    assert storage.version("a") == version
+    storage.write("a", b"two")
+    assert storage.version("a") != version
 
 
 def test_a_write_that_breaks_leaves_the_former_content_and_nothing_else(tmp_path: Path) -> None:
