@@ -7,7 +7,15 @@ from PIL import ImageColor
 
 from layered.arrays import UInt8Array
 from layered.png import decode_png
-from pipeline.report.charts import ACCEPTED_COLOR, BINS, FLAGGED_COLOR, STAGE_COLORS, bin_edges, draw_scores, draw_timeline
+from pipeline.report.charts import (
+    ACCEPTED_COLOR,
+    BINS,
+    FLAGGED_COLOR,
+    STAGE_COLORS,
+    bin_edges,
+    draw_scores,
+    draw_timeline,
+)
 from pipeline.report.statistics import BusyInterval, ScoreNumbers, Sitting, WorkerTime
 
 scores = st.floats(-1e3, 1e3)

@@ -124,7 +124,7 @@ def test_the_contact_sheet_shows_the_first_sample_first(written: tuple[Path, Pag
 
 def test_what_there_is_no_data_for_is_left_out(tmp_path: Path) -> None:
     run = small_run(tmp_path / "run", timed=False)
-    passing = {name: 0.0 for name in THRESHOLDS}
+    passing = dict.fromkeys(THRESHOLDS, 0.0)
     selection = select(run.planned_samples(), RunIndex.load(run.storage), {}, passing)
     path = write_report(run, selection, passing, ReportConfig(), {})
     page = Page(path.read_text(encoding="utf-8"))
