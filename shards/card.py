@@ -60,7 +60,7 @@ def render_card(title: str, facts: Mapping[str, str], statistics: CardStatistics
     )
     samples = statistics.splits.total()
     return environment.get_template("card.md.jinja").render(
-        head=yaml.safe_dump(_head(statistics), sort_keys=False, allow_unicode=True, width=110),
+        head=yaml.safe_dump(_head(title, statistics), sort_keys=False, allow_unicode=True, width=110),
         title=title,
         facts=facts,
         samples=samples,
@@ -76,10 +76,12 @@ def render_card(title: str, facts: Mapping[str, str], statistics: CardStatistics
     )
 
 
-def _head(statistics: CardStatistics) -> dict[str, Any]:
+def _head(title: str, statistics: CardStatistics) -> dict[str, Any]:
     samples = statistics.splits.total()
+    licences = {licence for _, _, licence in statistics.sources}
     return {
-        "pretty_name": "Layered transparent images",
+        "pretty_name": title,
+        "license": licences.pop().lower() if len(licences) == 1 else "other",
         "task_categories": ["text-to-image"],
         "tags": ["layered-images", "transparency", "webdataset"],
         "size_categories": [next((name for limit, name in _SIZE_CATEGORIES if samples < limit), "n>1M")],

@@ -14,6 +14,9 @@ from typing import BinaryIO
 
 from layered.codec import sample_key
 
+HEADER_SIZE = tarfile.BLOCKSIZE
+"""Bytes before each member's content."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -37,7 +40,7 @@ def is_sample_member(name: str) -> bool:
     return not name.startswith(("raw_", "thumb_"))
 
 
-def record_size(size: int) -> int:
+def padded_size(size: int) -> int:
     """Bytes that a content of `size` occupies in a tar, its header aside: whole blocks of 512."""
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
@@ -63,7 +66,7 @@ class TarWriter:
         for name in sorted(members):
             content = members[name]
             self._writer.write({"__key__": key, name: content})
-            offset = self.size - record_size(len(content))
+            offset = self.size - padded_size(len(content))
             placed.append(Member(name, offset, len(content), hashlib.sha256(content).hexdigest()))
         return tuple(placed)
 
@@ -122,11 +125,11 @@ def check_members(stream: BinaryIO, sample_id: str, members: Iterable[Member]) -
     """
     findings = []
     for member in members:
-        stream.seek(member.offset - tarfile.BLOCKSIZE)
-        header = stream.read(tarfile.BLOCKSIZE)
-        record = stream.read(record_size(member.size))
+        stream.seek(member.offset - HEADER_SIZE)
+        header = stream.read(HEADER_SIZE)
+        record = stream.read(padded_size(member.size))
         content, padding = record[: member.size], record[member.size :]
-        if len(record) != record_size(member.size):
+        if len(record) != padded_size(member.size):
             findings.append((member.name, "is cut off"))
         elif not _is_header_of(header, f"{sample_key(sample_id)}.{member.name}", member.size):
             findings.append((member.name, "has a damaged tar header"))

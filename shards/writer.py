@@ -20,9 +20,7 @@ from layered.sidecar import Sidecar
 from shards.card import CARD_FILE, CardStatistics, render_card
 from shards.manifest import ManifestWriter, Placement, file_sha256
 from shards.reader import Publication
-from shards.tar import Member, TarWriter, record_size
-
-_HEADER_SIZE = 512
+from shards.tar import HEADER_SIZE, Member, TarWriter, padded_size
 
 
 class ShardConfig(BaseModel):
@@ -87,7 +85,7 @@ class ShardWriter:
     def add(self, sample: ShardSample) -> Placement:
         """Writes one sample and says where it lies."""
         members = sample.members
-        size = sum(_HEADER_SIZE + record_size(len(content)) for content in members.values())
+        size = sum(HEADER_SIZE + padded_size(len(content)) for content in members.values())
         shard = self._open.get(sample.split)
         if shard is not None and shard.is_full_for(size, self._config):
             self._finished.append(shard.finish())

@@ -1,13 +1,16 @@
 """Small runs for tests."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from layered.scores import Score
 from ledger.commit import ChunkRevision, ChunkSample, Failure, encode_sample, write_chunk
+from ledger.decisions import Decision
 from ledger.run_directory import RunDirectory
 from tests.shards.samples import make_sample
 
@@ -62,3 +65,15 @@ def ordinary_run(path: Path) -> RunDirectory:
     """Three chunks of three samples, the last of which failed; sample 3 scores low."""
     samples = [chunk_sample(number, 2 + number % 3, clip=0.1 if number == 3 else 0.5) for number in range(8)]
     return make_run(path, [samples[:3], samples[3:6], [*samples[6:8], failed_sample(8)]])
+
+
+def decision(event: int, verdict: Any, layer: int = -1, sample: str = "s1", **fields: Any) -> Decision:
+    """A decision by Ann, made `event` minutes past noon."""
+    values: dict[str, Any] = {"reasons": (), "rating": None, "caption": "", "reviewer": "ann"}
+    values["at"] = datetime(2026, 11, 21, 12, tzinfo=UTC) + timedelta(minutes=event)
+    return Decision(f"e{event}", sample, layer, verdict, **{**values, **fields})
+
+
+def on(number: int, event: int, verdict: str, layer: int = -1, **fields: Any) -> Decision:
+    """The same on a sample by its number."""
+    return decision(event, verdict, layer, sample_id(number), **fields)

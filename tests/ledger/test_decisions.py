@@ -1,24 +1,15 @@
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from layered import UserError
-from ledger.decisions import Decision, append_decisions, read_decisions, resolve
+from ledger.decisions import append_decisions, read_decisions, resolve
 from ledger.storage import LocalStorage
-
-START = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-
-def decision(event: int, verdict: Any, layer: int = -1, **fields: Any) -> Decision:
-    """A decision on sample ``s1`` that is made `event` minutes after the start."""
-    values: dict[str, Any] = {"reasons": (), "rating": None, "caption": "", "reviewer": "ann"}
-    values |= {"at": START + timedelta(minutes=event), **fields}
-    return Decision(f"e{event}", "s1", layer, verdict, **values)
+from tests.ledger.runs import decision
 
 
 def test_decisions_survive_storage_in_the_order_they_were_made(tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ from shards.reader import Publication
 from shards.tar import TarWriter
 from shards.verify import verify_publication
 from shards.writer import ShardConfig
-from tests.ledger.runs import chunk_sample, make_run, ordinary_run, plan_bytes, sample_id
-from tests.ledger.test_selection import on
+from tests.ledger.runs import chunk_sample, make_run, on, ordinary_run, plan_bytes, sample_id
 from tests.shards.samples import flip_byte, folder_bytes, make_sample
 
 CONFIG = ShardConfig(max_samples_per_shard=3)

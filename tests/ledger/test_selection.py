@@ -9,8 +9,7 @@ from ledger.decisions import resolve
 from ledger.index import RunIndex
 from ledger.run_directory import RunDirectory
 from ledger.selection import Selection, flagged, select, standing_scores
-from tests.ledger.runs import ordinary_run, sample_id
-from tests.ledger.test_decisions import decision
+from tests.ledger.runs import on, ordinary_run, sample_id
 
 THRESHOLDS = {"clip_layer": 0.2}
 
@@ -23,11 +22,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 def selection(run: RunDirectory, *decisions: Any, thresholds: Mapping[str, float] = THRESHOLDS) -> Selection:
     index = RunIndex.load(run.storage)
     return select(run.planned_samples(), index, resolve(decisions), thresholds)
-
-
-def on(number: int, event: int, verdict: str, layer: int = -1, **fields: Any) -> Any:
-    made = decision(event, verdict, layer, **fields)
-    return type(made)(**{**vars(made), "sample_id": sample_id(number)})
 
 
 def published(chosen: Selection) -> list[int]:

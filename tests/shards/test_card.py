@@ -20,6 +20,7 @@ def test_the_head_declares_splits_and_every_layer_up_to_the_sets_maximum() -> No
     names = [feature["name"] for feature in head["dataset_info"]["features"]]
     assert [name for name in names if name.startswith("layer_")] == [f"layer_{index:02d}.png" for index in range(5)]
     assert head["size_categories"] == ["n<1K"]
+    assert (head["pretty_name"], head["license"]) == ("Ten designs", "other")  # two licences are in it
 
 
 def test_the_text_counts_samples_layers_styles_and_sources() -> None:
