@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,9 +52,6 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(WRONG_INPUT)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(STOPPED)
 
 
 @app.command()
@@ -121,7 +120,7 @@ def run(
     briefs = load_briefs(loaded.plan, loaded.seed)
     _say_left_out(briefs)
     session = run_again(out, loaded, briefs, steps) if steps else new_run(out, loaded, briefs)
-    with session.driving():
+    with session.driving(), _stopped_by_ctrl_c():
         asyncio.run(session.again(steps, console) if steps else session.make(briefs, console))
         _publish(session, prune=False)
     _exit_for_failures(session)
@@ -133,7 +132,7 @@ def retry(run: RunFolder) -> None:
     from pipeline.run import existing_run
 
     session = existing_run(run)
-    with session.driving():
+    with session.driving(), _stopped_by_ctrl_c():
         asyncio.run(session.retry(console))
         _publish(session, prune=False)
     _exit_for_failures(session)
@@ -198,6 +197,16 @@ def _config_or_default(path: Path | None, overrides: list[str] | None) -> RunCon
     from pipeline.config import load_config
 
     return load_config(path or DEMO_CONFIG, overrides or [])
+
+
+@contextmanager
+def _stopped_by_ctrl_c() -> Iterator[None]:
+    """Ends with a word instead of a traceback: what is committed is safe, the rest is made by the next try."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(STOPPED) from None
 
 
 def _say_left_out(briefs: BriefList) -> None:

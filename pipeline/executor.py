@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import time
 from collections import deque
@@ -263,6 +264,8 @@ class RayPools:
 
         if ray.is_initialized():
             return
+        # It announces its default, token authentication, as a warning.
+        logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
         address = self._config.ray_address
         # One thread per process: two busy processes with two threads each are many times slower on two cores.
         environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}

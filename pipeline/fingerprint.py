@@ -54,15 +54,6 @@ def fingerprint(config: RunConfig, briefs: BriefList) -> tuple[str, dict[str, An
     return hashlib.sha256(text.encode()).hexdigest(), parts
 
 
-def fingerprint_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between the parts of two fingerprints, one short line each: ``seed: 1 → 2``."""
-    return [
-        f"{name}: {_shown(old, name)} → {_shown(new, name)}"
-        for name in sorted({*old, *new})
-        if name not in old or name not in new or old[name] != new[name]
-    ]
-
-
 def _briefs_part(config: RunConfig, briefs: BriefList) -> str:
     """What a sample's brief follows from: the list, or what the designer composes from."""
     digest = hashlib.sha256()
@@ -104,7 +95,3 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
     for key, item in value.items():
         parts |= _flat(f"{prefix}.{key}", item)
     return parts
-
-
-def _shown(parts: Mapping[str, Any], name: str) -> str:
-    return json.dumps(parts[name], ensure_ascii=False) if name in parts else "(absent)"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ledger.run_directory import fingerprint_differences
 from pipeline.briefs import BriefList, load_briefs
 from pipeline.config import RunConfig, load_config
-from pipeline.fingerprint import fingerprint, fingerprint_difference
+from pipeline.fingerprint import fingerprint
 
 
 def config_of(model_folder: Path, *overrides: str) -> RunConfig:
@@ -57,7 +58,7 @@ def test_what_changes_bytes_is_in_it_and_is_named(model_folder: Path, override: 
     old, new = config_of(model_folder), config_of(model_folder, override)
     assert fingerprint_of(old) != fingerprint_of(new)
     parts = [fingerprint(config, load_briefs(config.plan, config.seed))[1] for config in (old, new)]
-    assert len(fingerprint_difference(*parts)) == 1
+    assert len(fingerprint_differences(*parts)) == 1
 
 
 def test_a_default_said_aloud_is_the_same_default(model_folder: Path) -> None:
@@ -80,9 +81,3 @@ def test_briefs_of_a_file_count_by_content(model_folder: Path) -> None:
     briefs = load_briefs(config.plan, 1).briefs
     one, same, other = BriefList(briefs[:3]), BriefList(list(briefs[:3])), BriefList([briefs[1], briefs[0], briefs[2]])
     assert fingerprint_of(config, one) == fingerprint_of(config, same) != fingerprint_of(config, other)
-
-
-def test_a_difference_shows_both_values() -> None:
-    old = {"seed": 1, "gone": "x", "same": 0}
-    new = {"seed": 2, "new": [1], "same": 0}
-    assert fingerprint_difference(old, new) == ['gone: "x" → (absent)', "new: (absent) → [1]", "seed: 1 → 2"]
