@@ -118,7 +118,8 @@ def _subtitle(run: RunDirectory, counts: RunCounts) -> str:
 
 def _facts(run: RunDirectory, facts: Mapping[str, str]) -> dict[str, str]:
     """What ``run.json`` says of the run's origin, and what the caller adds to it."""
-    told = {name: str(value) for name, value in _drawing_model(run).items()}
+    model = _drawing_model(run)
+    told = {name: str(model.get(name) or "") for name in ("model", "revision", "licence")}
     told["fingerprint"] = run.fingerprint
     told |= facts
     software = {name: version for name, version in run.info.get("software", {}).items() if version}
