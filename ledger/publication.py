@@ -27,6 +27,7 @@ from layered.png import encode_png
 from layered.scores import WHOLE_IMAGE
 from layered.sidecar import Sidecar
 from ledger.decisions import read_decisions, resolve
+from ledger.errors import DamagedChunkError
 from ledger.index import RunIndex
 from ledger.run_directory import SHARDS_FOLDER, RunDirectory
 from ledger.selection import DuplicateFinder, Selected, Selection, select, standing_scores
@@ -37,10 +38,6 @@ from shards.writer import ShardConfig, ShardSample, write_publication
 _INPUTS_KEY = "layerprism.inputs"
 _FORMAT = 1
 """Raised when the same inputs come to be written as other bytes: sets written before are then written again."""
-
-
-class DamagedChunkError(RuntimeError):
-    """A chunk does not hold what its commit record says."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from layered.errors import UserError
+from ledger.errors import DamagedChunkError
 
 if TYPE_CHECKING:
     from pipeline.briefs import BriefList
@@ -52,6 +53,9 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(WRONG_INPUT)
+    except DamagedChunkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(FAILED_WORK)
 
 
 @app.command()

@@ -49,7 +49,7 @@ async def rescore(run: RunDirectory, config: RunConfig, console: Console) -> int
     Interrupted, the same command goes on; a second time with the same filter settings, nothing is left to do.
     """
     index = RunIndex.load(run.storage)
-    score_pass = ScorePass.begin(run.storage, config.filters.model_dump(mode="json"))
+    score_pass = ScorePass.begin(run.storage, _scoring(config))
     by_commit: dict[ChunkRevision, list[SampleRecord]] = {}
     for record in index.records():
         if record.failure is None:
@@ -105,8 +105,8 @@ def _targets(run: RunDirectory, config: RunConfig) -> dict[int, ChunkRevision]:
     Written down before the work starts: the same command then goes on with the same revisions, and does not repeat a
     pass that is complete. Other settings begin the next pass.
     """
-    sections = ("matting", "text", "compose", "filters")
-    settings = {section: getattr(config, section).model_dump(mode="json") for section in sections}
+    settings = {name: getattr(config, name).model_dump(mode="json") for name in ("matting", "text", "compose")}
+    settings["filters"] = _scoring(config)
     passes = [name for name in run.storage.list(REWORKS_FOLDER) if re.fullmatch(rf"{REWORKS_FOLDER}/\d+\.json", name)]
     newest = json.loads(run.storage.read(max(passes))) if passes else None
     if newest is None or newest["settings"] != settings:
@@ -116,6 +116,14 @@ def _targets(run: RunDirectory, config: RunConfig) -> dict[int, ChunkRevision]:
         document = json.dumps(newest, indent=2, sort_keys=True) + "\n"
         run.storage.write(f"{REWORKS_FOLDER}/{len(passes) + 1:05d}.json", document.encode())
     return {chunk: ChunkRevision(chunk, revision) for chunk, revision in newest["revisions"]}
+
+
+def _scoring(config: RunConfig) -> dict[str, Any]:
+    """The filters' settings that change scores: thresholds do not, they are applied when samples are published."""
+    sections = config.filters.model_dump(mode="json")
+    return {
+        name: {key: value for key, value in section.items() if key != "threshold"} for name, section in sections.items()
+    }
 
 
 async def _each_commit(

@@ -11,8 +11,9 @@ from layered import UserError
 from layered.png import decode_png
 from ledger.commit import ChunkRevision, write_chunk
 from ledger.decisions import append_decisions
+from ledger.errors import DamagedChunkError
 from ledger.index import RunIndex, SampleRecord
-from ledger.publication import DamagedChunkError, former_publications, publish, repair
+from ledger.publication import former_publications, publish, repair
 from ledger.run_directory import RunDirectory
 from shards.manifest import ManifestWriter
 from shards.reader import Publication

@@ -58,7 +58,7 @@ def test_what_changes_bytes_is_in_it_and_is_named(model_folder: Path, override: 
     old, new = config_of(model_folder), config_of(model_folder, override)
     assert fingerprint_of(old) != fingerprint_of(new)
     parts = [fingerprint(config, load_briefs(config.plan, config.seed))[1] for config in (old, new)]
-    assert len(fingerprint_differences(*parts)) == 1
+    assert fingerprint_differences(*parts)
 
 
 def test_a_default_said_aloud_is_the_same_default(model_folder: Path) -> None:

@@ -1,0 +1,5 @@
+"""Errors of the run directory that are nobody's wrong input."""
+
+
+class DamagedChunkError(RuntimeError):
+    """A chunk does not hold what its commit record says. The message names the sample and the way out."""
