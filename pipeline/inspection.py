@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -287,9 +288,16 @@ class _MembersSource:
 
 
 def _unknown(key: str, path: Path, known: list[str]) -> UserError:
-    nearest = difflib.get_close_matches(key, known[:MOST_COMPARED], n=3, cutoff=0.0)
-    hint = f"; the nearest are {', '.join(nearest)}" if nearest else ""
+    # Compared without padding: who types s42 means s0000042, and not s0000421.
+    by_short = {_unpadded(name): name for name in known[:MOST_COMPARED]}
+    nearest = difflib.get_close_matches(_unpadded(key), by_short, n=3, cutoff=0.0)
+    hint = f"; the nearest are {', '.join(by_short[short] for short in nearest)}" if nearest else ""
     return UserError(f"{path} has no sample {key}{hint}")
+
+
+def _unpadded(key: str) -> str:
+    """The key with the leading zeros of its numbers taken away."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", key)
 
 
 def _published_ids(folder: Path) -> frozenset[str]:

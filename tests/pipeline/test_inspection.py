@@ -112,8 +112,9 @@ def test_an_unfinished_run_has_finished_samples_and_planned_ones(tmp_path: Path)
 
 def test_an_unknown_key_is_answered_with_the_nearest(run: RunDirectory) -> None:
     for path in places(run).values():
-        with pytest.raises(UserError, match=f"has no sample s000002; the nearest are {sample_id(2)}"):
-            inspect(path, "s000002")
+        for mistyped in ("s000002", "s2", "x0000002"):
+            with pytest.raises(UserError, match=f"has no sample {mistyped}; the nearest are {sample_id(2)}"):
+                inspect(path, mistyped)
 
 
 def test_what_holds_no_samples_is_a_users_mistake(run: RunDirectory, tmp_path: Path) -> None:
