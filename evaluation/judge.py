@@ -1,8 +1,9 @@
 """The referee: which of the vocabulary's labels does a layer show?
 
-The judge is a classifier of another architecture, seed and augmentation than the filters' CLIP and is never used to filter or
-to choose. Its protocol: the layer is trimmed, padded to a square, set over 0.5 gray and ranked against all labels. It judges
-layers, never whole images. How far it can be trusted stands in its `judge.json` (`validity`).
+The judge is a classifier of another architecture, seed and augmentation than the filters' CLIP and is never
+used to filter or to choose. Its protocol: the layer is trimmed, padded to a square, set over 0.5 gray and
+ranked against all labels. It judges layers, never whole images. How far it can be trusted stands in its
+`judge.json` (`validity`).
 """
 
 import json
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from layered.arrays import FloatArray, UInt8Array
 from layered.errors import UserError
 from layered.pixels import premultiply, resize, round_to_uint8
 from layered.placing import trim
@@ -24,9 +25,6 @@ MARGIN = 3  # pixels on each side of the longer side
 TRIM_THRESHOLD = 8  # alpha, of 255: what a matte leaves as haze does not count
 DEFAULT_JUDGE = Path(__file__).resolve().parents[1] / "models" / "layerprism-judge"
 
-UInt8Array = npt.NDArray[np.uint8]
-Float32Array = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Judge:
@@ -36,7 +34,7 @@ class Judge:
     labels: tuple[str, ...]
     validity: dict[str, float]
 
-    def log_probabilities(self, layers: Sequence[UInt8Array]) -> Float32Array:
+    def log_probabilities(self, layers: Sequence[UInt8Array]) -> FloatArray:
         """Of every label for straight RGBA layers of any size, float32 [n, labels]; an invisible layer is uniform."""
         import torch
 
@@ -45,8 +43,8 @@ class Judge:
         frames = np.stack([canonical(layer) for layer in layers])
         images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
-            scores = torch.cat([self.network(part * 2 - 1) for part in images.split(64)])
-        result: Float32Array = scores.float().log_softmax(1).numpy()
+            scores = torch.cat([self.network(part * 2 - 1) for part in torch.split(images, 64)])
+        result: FloatArray = scores.float().log_softmax(1).numpy()
         empty = [index for index, layer in enumerate(layers) if layer[..., 3].max() <= TRIM_THRESHOLD]
         result[empty] = -np.log(len(self.labels))
         return result
@@ -102,9 +100,9 @@ def build_network(classes: int, channels: Sequence[int], depths: Sequence[int]) 
     ensure_torchvision()
     from timm.models.resnet import BasicBlock, ResNet
 
-    return ResNet(
-        BasicBlock, tuple(depths), num_classes=classes, channels=tuple(channels), stem_type="deep", stem_width=16
-    )
+    block: Any = BasicBlock
+
+    return ResNet(block, tuple(depths), num_classes=classes, channels=tuple(channels), stem_type="deep", stem_width=16)
 
 
 def load_judge(folder: str | Path = DEFAULT_JUDGE) -> Judge:

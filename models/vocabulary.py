@@ -104,7 +104,8 @@ class Vocabulary:
     def concept_in(self, caption: str) -> str | None:
         """The label (a concept's name or "<colour> <shape>") that a layer's caption names, or None.
 
-        The longest name wins ("angry face" before a shorter match), then the leftmost. A shape without a colour is None.
+        The longest name wins ("angry face" before a shorter match), then the leftmost. A shape without a
+        colour is None.
         """
         text = " ".join(_WORD.findall(caption.lower()))
         found = [(-len(match.group()), match.start(), match.group()) for match in self._names.finditer(text)]

@@ -48,8 +48,6 @@ def base_prompt(scene: Scene, color: str | None, style: str, rng: np.random.Gene
     return vocabulary.templates.base_prompt.format(caption=phrase, style=style)
 
 
-
-
 def things_phrase(labels: list[str], rng: np.random.Generator) -> str:
     """ "two dogs, a red apple and a blue circle" for the labels in the order of their first appearance."""
     vocabulary = load_vocabulary()

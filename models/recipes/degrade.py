@@ -15,7 +15,8 @@ SOURCE_SIDE = 96
 
 @functools.cache
 def all_sprites() -> Tensor:
-    """Every label in every style, premultiplied uint8 [labels, styles, 4, 96, 96], the longer side filling the frame."""
+    """Every label in every style, premultiplied uint8 [labels, styles, 4, 96, 96], the longer side filling the
+    frame."""
     vocabulary = load_vocabulary()
     rendered = [
         [np.asarray(place(label, style, 0.95, (0.0, 0.0), 128).convert("RGBa")) for style in vocabulary.styles]

@@ -40,7 +40,8 @@ def draw_design(size: tuple[int, int], rng: np.random.Generator) -> Design:
     labels = [str(rng.choice(pool)) for _ in range(wanted)]
     if wanted > 2 and rng.random() < 0.3:
         labels[1] = labels[0]
-    shown, taken = [], []
+    shown: list[str] = []
+    taken: list[tuple[int, int, int, int]] = []
     for label in labels:
         typical = vocabulary.concepts[label].size if label in vocabulary.concepts else 0.25
         side = round(min(size) * typical * float(rng.uniform(0.8, 1.5)) / wanted**0.15)
@@ -77,5 +78,4 @@ def _free_corner(
 
 @functools.cache
 def _styled(label: str, style: str) -> Image.Image:
-    canvas = place(label, style, 0.9, (0.0, 0.0), _SPRITE_SIDE)
-    return canvas
+    return place(label, style, 0.9, (0.0, 0.0), _SPRITE_SIDE)

@@ -1,6 +1,6 @@
 """All training pictures, rendered once: layers on gray and scenes, with what they show.
 
-    python -m models.recipes.drawings        writes models/recipes/work/drawings/
+python -m models.recipes.drawings        writes models/recipes/work/drawings/
 """
 
 from concurrent.futures import ProcessPoolExecutor

@@ -2,7 +2,8 @@
 
     python -m models.recipes.export
 
-Beside diffusers' own files stands `layerprism.json`: what the model needs at call time, so that no stage special-cases it.
+Beside diffusers' own files stands `layerprism.json`: what the model needs at call time, so that no stage
+special-cases it.
 """
 
 import argparse

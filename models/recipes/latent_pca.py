@@ -1,7 +1,7 @@
 """A linear autoencoder: principal components of 8×8 patches, 16 channels.
 
-It fixes the latent space before any network is trained, so that the transformer and the real autoencoder can be trained at the
-same time; the autoencoder then learns to agree with it (`train_vae.py`).
+It fixes the latent space before any network is trained, so that the transformer and the real autoencoder can
+be trained at the same time; the autoencoder then learns to agree with it (`train_vae.py`).
 """
 
 from dataclasses import dataclass

@@ -46,7 +46,10 @@ def place(label: str, style: str, fill: float, shift: tuple[float, float], side:
     scale = fill * _WORK_SIDE / max(source.size)
     size = (max(1, round(source.width * scale)), max(1, round(source.height * scale)))
     canvas = Image.new("RGBA", (_WORK_SIDE, _WORK_SIDE))
-    corner = tuple(round(_WORK_SIDE * (0.5 + s) - n / 2) for s, n in zip(shift, size, strict=True))
+    corner = (
+        round(_WORK_SIDE * (0.5 + shift[0]) - size[0] / 2),
+        round(_WORK_SIDE * (0.5 + shift[1]) - size[1] / 2),
+    )
     canvas.paste(_resize(source, size), corner)
     return _resize(apply_style(canvas, style), (side, side))
 
@@ -163,9 +166,7 @@ def _shape(shape: str, color: tuple[int, int, int], side: int = 512) -> Image.Im
 def _edges(rgb: Image.Image, alpha: Image.Image, gain: float) -> Image.Image:
     """Contours inside and around the object as a mask, uint8 L."""
     blurred = rgb.filter(ImageFilter.GaussianBlur(1.5))
-    spread = ImageChops.difference(
-        blurred.filter(ImageFilter.MaxFilter(7)), blurred.filter(ImageFilter.MinFilter(7))
-    )
+    spread = ImageChops.difference(blurred.filter(ImageFilter.MaxFilter(7)), blurred.filter(ImageFilter.MinFilter(7)))
     inner = ImageChops.lighter(ImageChops.lighter(*spread.split()[:2]), spread.split()[2])
     inner = inner.point(lambda v: min(255, max(0, round((v - 24) * gain))))
     rim = ImageChops.subtract(alpha, alpha.filter(ImageFilter.MinFilter(9)))
@@ -190,8 +191,6 @@ def _with_alpha(rgb: Image.Image, alpha: Image.Image) -> Image.Image:
     return result
 
 
-def _resize(
-    rgba: Image.Image, size: tuple[int, int], how: Image.Resampling = Image.Resampling.LANCZOS
-) -> Image.Image:
+def _resize(rgba: Image.Image, size: tuple[int, int], how: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
     """Resampling in premultiplied colours."""
     return rgba.convert("RGBa").resize(size, how).convert("RGBA")

@@ -2,16 +2,16 @@
 
     python -m models.recipes.train_flux --until 03:20
 
-Rectified flow with logit-normal times; warm-up, constant, then a decay over the last part of the wall-clock time given. The
-same command resumes from the newest checkpoint in `models/recipes/work/flux/`.
+Rectified flow with logit-normal times; warm-up, constant, then a decay over the last part of the wall-clock
+time given. The same command resumes from the newest checkpoint in `models/recipes/work/flux/`.
 """
 
 import argparse
 import copy
 import datetime
-import math
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from layered.arrays import UInt8Array
 from layered.torchvision_cure import ensure_torchvision
 from models.recipes.captions import base_prompt, layer_prompt
 from models.recipes.drawings import BASE_SIZES, WORK, load_layers, load_scenes
@@ -102,9 +103,12 @@ class TextToLatent(nn.Module):
 
     def tokenize(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         """Token numbers [n, 20] for the CLIP and the T5 encoder, padded as FluxPipeline pads them."""
-        options: dict[str, Any] = dict(
-            padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
-        )
+        options: dict[str, Any] = {
+            "padding": "max_length",
+            "max_length": MAX_TOKENS,
+            "truncation": True,
+            "return_tensors": "pt",
+        }
         return self.clip(prompts, **options).input_ids, self.t5(prompts, **options).input_ids
 
     def velocity(self, noisy: Tensor, times: Tensor, clip_ids: Tensor, t5_ids: Tensor) -> Tensor:
@@ -125,7 +129,8 @@ class TextToLatent(nn.Module):
             return_dict=False,
         )[0]
         out = out.view(count, height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
-        return out.reshape(count, channels, height, width)
+        velocity: Tensor = out.reshape(count, channels, height, width)
+        return velocity
 
 
 @dataclass
@@ -146,7 +151,7 @@ class Bucket:
         return self.latents[rows].float(), clip_ids, t5_ids
 
 
-def images_from(rgb: np.ndarray) -> Tensor:
+def images_from(rgb: UInt8Array) -> Tensor:
     """uint8 [n, height, width, 3] to float [n, 3, height, width] in −1 … 1."""
     return torch.from_numpy(np.ascontiguousarray(rgb)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -213,7 +218,7 @@ def sample(model: TextToLatent, prompts: list[str], size: tuple[int, int], steps
     clip_ids, t5_ids = model.tokenize(prompts + [""] * len(prompts))
     sigmas = torch.linspace(1, 0, steps + 1)
     with torch.inference_mode():
-        for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+        for now, then in pairwise(sigmas):
             times = now.expand(2 * len(prompts))
             wanted, empty = model.velocity(torch.cat([latents, latents]), times, clip_ids, t5_ids).chunk(2)
             latents = latents + (then - now) * (empty + cfg * (wanted - empty))
@@ -283,7 +288,7 @@ def train(until: datetime.datetime, folder: Path, label_weight: Tensor | None) -
         with torch.autocast("cpu", torch.bfloat16):
             predicted = model.velocity(noisy, times, clip_ids, t5_ids)
         loss = (predicted.float() - (noise - latents)).square().mean()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
@@ -315,9 +320,12 @@ def train(until: datetime.datetime, folder: Path, label_weight: Tensor | None) -
 
 def _split_parameters(model: TextToLatent) -> tuple[list[Tensor], list[Tensor]]:
     """Hidden weight matrices of the transformer's blocks, and everything else."""
-    matrices, others = [], []
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
     for name, parameter in model.named_parameters():
-        (matrices if "transformer_blocks" in name and ".norm" not in name and parameter.ndim == 2 else others).append(parameter)
+        (matrices if "transformer_blocks" in name and ".norm" not in name and parameter.ndim == 2 else others).append(
+            parameter
+        )
     return matrices, others
 
 

@@ -1,6 +1,6 @@
 """Trains the judge and writes `models/layerprism-judge` with its own validity.
 
-    python -m models.recipes.train_judge --minutes 10
+python -m models.recipes.train_judge --minutes 10
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import ImageFilter
 from safetensors.torch import load_file, save_file
 
 from evaluation.judge import Judge, build_network
@@ -62,7 +62,7 @@ def train(minutes: float) -> Any:
         with torch.autocast("cpu", torch.bfloat16):
             scores = network(images.contiguous(memory_format=torch.channels_last)).float()
         loss = torch.nn.functional.cross_entropy(scores, labels, label_smoothing=SMOOTHING)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -85,10 +85,12 @@ def _save(network: Any, spent: float, step: int) -> None:
 
 
 def validity(judge: Judge, variants: int = 3) -> dict[str, float]:
-    """How far the judge can be trusted, on sprites rendered anew at sizes and places it never saw, half of them softened.
+    """How far the judge can be trusted, on sprites rendered anew at sizes and places it never saw, half of
+    them softened.
 
-    `top1_concepts` and `top1_pairs` over all styles (colour-shape pairs without `sketch`, which has no colour); `swaps`: how
-    often the true label beats the label of another concept chosen at random, as when one concept of a design was exchanged.
+    `top1_concepts` and `top1_pairs` over all styles (colour-shape pairs without `sketch`, which has no
+    colour); `swaps`: how often the true label beats the label of another concept chosen at random, as when one
+    concept of a design was exchanged.
     """
     vocabulary = load_vocabulary()
     rng = np.random.default_rng(59)

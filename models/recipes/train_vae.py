@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from layered.arrays import UInt8Array
 from layered.torchvision_cure import ensure_torchvision
 from models.recipes.designs import draw_design
 from models.recipes.drawings import BASE_SIZES, WORK, load_layers, load_scenes
@@ -56,12 +57,13 @@ def load_vae(path: Path = PATH) -> Any:
     return vae.eval().requires_grad_(False)
 
 
-def designs() -> np.ndarray:
+def designs() -> UInt8Array:
     """1,500 designs at 128 pixels with small sprites, rendered once."""
     if not DESIGNS_PATH.exists():
         rng = np.random.default_rng(30)
         np.save(DESIGNS_PATH, np.stack([draw_design((128, 128), rng).rgb for _ in range(1500)]))
-    return np.load(DESIGNS_PATH, mmap_mode="r")
+    pictures: UInt8Array = np.load(DESIGNS_PATH, mmap_mode="r")
+    return pictures
 
 
 def decoder_loss(decoded: Tensor, wanted: Tensor) -> Tensor:
@@ -117,7 +119,7 @@ def train(minutes: float) -> None:
             with torch.autocast("cpu", torch.bfloat16):
                 encoded = vae.encode(images).latent_dist.mean
             loss = loss + (encoded.float() - latents).square().mean()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -142,9 +144,10 @@ def _report(vae: Any, pca: Any, layers: Tensor, held_out: Tensor) -> str:
         deviation = ((decoded - layers).abs() * flat).sum() / (3 * flat.sum()) * 127.5
         wholes = psnr(vae.decode(pca.encode(held_out)).sample, held_out)
         encoded = (vae.encode(held_out).latent_dist.mean - pca.encode(held_out)).square().mean().sqrt()
+    linear = [psnr(pca.decode(pca.encode(images)), images) for images in (layers, held_out)]
     return (
-        f"layers {psnr(decoded, layers):.2f} dB, designs {wholes:.2f} dB, linear "
-        f"{psnr(pca.decode(pca.encode(layers)), layers):.2f}/{psnr(pca.decode(pca.encode(held_out)), held_out):.2f} dB, "
+        f"layers {psnr(decoded, layers):.2f} dB (linear {linear[0]:.2f}), "
+        f"designs {wholes:.2f} dB (linear {linear[1]:.2f}), "
         f"background off by {deviation:.2f}/255, encoder off by {encoded:.3f}"
     )
 

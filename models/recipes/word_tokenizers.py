@@ -3,15 +3,17 @@
 Every word of the vocabulary is one token; an unknown word falls apart into letters.
 """
 
+from collections import Counter
+from itertools import pairwise
 from typing import Any
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from layered.torchvision_cure import ensure_torchvision
 from models.vocabulary import load_vocabulary
 
 MAX_TOKENS = 20  # of a prompt, end token included
-_SIGNS = [*"abcdefghijklmnopqrstuvwxyz0123456789", ",", ".", ":", "'", "\"", "-", "!", "?"]  # fmt: skip
+_SIGNS = [*"abcdefghijklmnopqrstuvwxyz0123456789", ",", ".", ":", "'", '"', "-", "!", "?"]  # fmt: skip
 
 
 def t5_tokenizer() -> Any:
@@ -47,20 +49,27 @@ def clip_tokenizer() -> Any:
 
 
 def clip_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Vocabulary and merges of a byte-pair encoding in CLIP's form (`</w>` ends a word)."""
-    words = sorted(load_vocabulary().words)
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+"), "removed")
-    trainer = trainers.BpeTrainer(
-        vocab_size=20_000,
-        min_frequency=1,
-        end_of_word_suffix="</w>",
-        initial_alphabet=_SIGNS,
-        special_tokens=["<|startoftext|>", "<|endoftext|>"],
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([*words, *_SIGNS], trainer)
-    import json
+    """Vocabulary and merges of a byte-pair encoding (Sennrich et al. 2016) in CLIP's form, where `</w>` ends a word.
 
-    state = json.loads(tokenizer.to_str())["model"]
-    return dict(state["vocab"]), [(left, right) for left, right in state["merges"]]
+    Pairs are merged until every word is one token; ties are broken by the pair's letters. The `tokenizers`
+    library's own trainer breaks them by chance, and weights trained with one numbering are worthless with another.
+    """
+    words = [(*word[:-1], f"{word[-1]}</w>") for word in sorted(load_vocabulary().words)]
+    merges: list[tuple[str, str]] = []
+    while pairs := Counter(pair for word in words for pair in pairwise(word)):
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = [_merged(word, best) for word in words]
+    letters = [*_SIGNS, *(f"{sign}</w>" for sign in _SIGNS)]
+    tokens = dict.fromkeys(["<|startoftext|>", "<|endoftext|>", *letters, *(left + right for left, right in merges)])
+    return {token: number for number, token in enumerate(tokens)}, merges
+
+
+def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    pieces: list[str] = []
+    for piece in word:
+        if pieces and (pieces[-1], piece) == pair:
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
+    return tuple(pieces)
