@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
+from filters.config import FiltersConfig
 from layered.arrays import Size, UInt8Array
 from layered.codec import SIDECAR_MEMBER, decode_members
 from layered.errors import UserError
@@ -309,10 +312,8 @@ def _published_ids(folder: Path) -> frozenset[str]:
 
 
 def _thresholds_of(info: Mapping[str, Any]) -> dict[str, float]:
-    """The thresholds in a run's stored configuration: ``filters.<name>.threshold``."""
-    sections = info.get("config", {}).get("filters", {})
-    return {
-        name: section["threshold"]
-        for name, section in sections.items()
-        if isinstance(section, dict) and isinstance(section.get("threshold"), int | float)
-    }
+    """The thresholds in a run's stored configuration; none where this version cannot read it."""
+    try:
+        return FiltersConfig.model_validate_json(json.dumps(info["config"]["filters"])).thresholds()
+    except (KeyError, TypeError, ValidationError):
+        return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
@@ -13,6 +13,9 @@ from layered.sidecar import Sidecar
 from ledger.commit import Failure
 from ledger.selection import flagged
 from pipeline.inspection import Inspection, SampleFacts, SampleLine
+
+PLACES_PER_TABLE = 7
+"""Layers beside each other in a table of scores."""
 
 STATE_STYLES = {"published": "green", "flagged": "red", "failed": "red", "left out": "yellow"}
 
@@ -35,9 +38,10 @@ def render_sample(facts: SampleFacts) -> RenderableType:
     head = Text.assemble((facts.key, "bold"), "  ", (facts.state, STATE_STYLES.get(facts.state, "")))
     parts: list[RenderableType] = [head, _summary(facts)]
     if facts.sidecar is not None and facts.sidecar.layers:
-        parts += ["", _layer_table(facts.sidecar)]
+        parts += ["", _layer_table(facts.sidecar), "", _origin_table(facts.sidecar)]
     if facts.scores:
-        parts += ["", _score_table(facts.scores, facts.thresholds)]
+        for table in _score_tables(facts.scores, facts.thresholds):
+            parts += ["", table]
     if facts.failure is not None:
         parts += ["", _failure(facts.failure)]
     return Group(*parts)
@@ -81,37 +85,51 @@ def _summary(facts: SampleFacts) -> Table:
 
 
 def _layer_table(sidecar: Sidecar) -> Table:
-    table = _table(
-        *(Column(name, no_wrap=name != "caption") for name in ("layer", "kind", "caption", "box", "box asked for")),
-        *(Column(name, justify="right") for name in ("attempt", "seed")),
-    )
+    """What the layers show, and where."""
+    names = ("layer", "kind", "caption", "box", "box asked for")
+    table = _table(*(Column(name, no_wrap=name != "caption") for name in names))
     for layer in sidecar.layers:
-        caption = Text(layer.caption or layer.text)
         boxes = (", ".join(map(str, box)) for box in (layer.box, layer.layout_box))
-        table.add_row(str(layer.index), layer.kind, caption, *boxes, str(layer.attempt), str(layer.seed))
+        table.add_row(str(layer.index), layer.kind, Text(layer.caption), *boxes)
     return table
 
 
-def _score_table(scores: tuple[Score, ...], thresholds: Mapping[str, float]) -> Table:
-    """A row for the whole image and each layer, a column for each score; what is flagged is marked by a star."""
+def _origin_table(sidecar: Sidecar) -> Table:
+    """What the layers were drawn from: the chosen attempt and its seed, or text, font and colour."""
+    numbers = (Column(name, justify="right", no_wrap=True) for name in ("attempt", "seed"))
+    texts = (Column(name, overflow="fold") for name in ("text", "font", "color"))
+    table = _table(Column("layer"), *numbers, *(texts if any(layer.text for layer in sidecar.layers) else ()))
+    for layer in sidecar.layers:
+        cells = (f"{layer.attempt}", f"{layer.seed}", Text(layer.text), Text(layer.font), Text(layer.color))
+        table.add_row(f"{layer.index}", *cells[: len(table.columns) - 1])
+    return table
+
+
+def _score_tables(scores: tuple[Score, ...], thresholds: Mapping[str, float]) -> list[Table]:
+    """A row for each score, a column for the whole image and for each layer, in tables that fit a narrow terminal."""
+    places = sorted({score.layer_index for score in scores})
+    return [
+        _score_table(scores, thresholds, places[start : start + PLACES_PER_TABLE])
+        for start in range(0, len(places), PLACES_PER_TABLE)
+    ]
+
+
+def _score_table(scores: tuple[Score, ...], thresholds: Mapping[str, float], places: Sequence[int]) -> Table:
+    """What is flagged is marked by a star."""
     flags = set(flagged(scores, thresholds))
-    names = sorted({score.name for score in scores})
     by_place = {(score.layer_index, score.name): score for score in scores}
-    table = _table(Column("score of"), *(Column(Text(_headed(name, thresholds)), justify="right") for name in names))
-    for layer in sorted({score.layer_index for score in scores}):
-        cells = [_score_cell(by_place.get((layer, name)), flags) for name in names]
-        table.add_row("whole" if layer == WHOLE_IMAGE else f"layer {layer}", *cells)
+    headers = ("whole" if place == WHOLE_IMAGE else f"{place}" for place in places)
+    table = _table(Column("score", no_wrap=True), *(Column(name, justify="right") for name in ("at least", *headers)))
+    for name in sorted({score.name for score in scores}):
+        lowest = f"{thresholds[name]:g}" if name in thresholds else ""
+        table.add_row(name, lowest, *(_score_cell(by_place.get((place, name)), flags) for place in places))
     return table
-
-
-def _headed(name: str, thresholds: Mapping[str, float]) -> str:
-    return f"{name}\n≥ {thresholds[name]:g}" if name in thresholds else name
 
 
 def _score_cell(score: Score | None, flags: set[Score]) -> Text:
     if score is None:
         return Text("")
-    return Text(f"{score.score:.3f}*", style="bold red") if score in flags else Text(f"{score.score:.3f}")
+    return Text(f"{score.score:.2f}*", style="bold red") if score in flags else Text(f"{score.score:.2f} ")
 
 
 def _failure(failure: Failure) -> Group:

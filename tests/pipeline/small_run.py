@@ -15,14 +15,18 @@ from tests.shards.samples import make_sample
 NASTY = '<b>bold</b> & "quoted" [red]text[/red] </script>'
 """A caption that would break a page or a terminal which takes it for markup."""
 
-THRESHOLDS = {"clip_layer": 0.2, "clip_whole": 0.2}
+THRESHOLDS = {"clip_layer": 0.2, "clip_whole": 0.25}
 FLAGGED, FAILED, PENDING = 3, 4, 6
 """Numbers of the samples that are flagged by their layer 1, that failed, and that are not made yet."""
 
 INFO = {
     "config": {
         "name": "small run",
-        "filters": {"clip_layer": {"enabled": True, "threshold": 0.2}, "clip_whole": {"threshold": 0.2}},
+        "filters": {
+            "clip_layer": {"threshold": 0.2},
+            "clip_whole": {"threshold": 0.25},
+            "clip_margin": {"enabled": False},
+        },
     },
     "fingerprint": "f1" * 32,
     "fingerprint_parts": {"layer_flux.batch_size": 4},

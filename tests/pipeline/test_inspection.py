@@ -9,13 +9,14 @@ from rich.console import Console
 
 from layered.errors import UserError
 from layered.folder import write_layered_folder
+from layered.scores import Score
 from ledger.index import RunIndex
 from ledger.publication import publish
 from ledger.run_directory import RunDirectory
 from pipeline import inspection
 from pipeline.exploded_view import exploded_view
-from pipeline.inspection import draw_sample, inspect
-from pipeline.inspection_view import render_inspection
+from pipeline.inspection import SampleFacts, draw_sample, inspect
+from pipeline.inspection_view import render_inspection, render_sample
 from shards.writer import ShardConfig
 from tests.ledger.runs import sample_id
 from tests.pipeline.small_run import FAILED, FLAGGED, NASTY, PENDING, THRESHOLDS, layer_count, small_run
@@ -83,7 +84,8 @@ def test_the_same_picture_is_drawn_from_wherever_a_sample_lies(run: RunDirectory
 def test_scores_come_with_the_runs_thresholds(run: RunDirectory) -> None:
     facts = inspect(run.path, sample_id(FLAGGED)).sample
     assert facts is not None
-    assert facts.thresholds == {"clip_layer": 0.2, "clip_whole": 0.2}
+    assert (facts.thresholds["clip_layer"], facts.thresholds["clip_whole"]) == (0.2, 0.25)
+    assert "clip_margin" not in facts.thresholds
     assert {(score.layer_index, score.name): score.score for score in facts.scores}[1, "clip_layer"] == 0.1
     assert facts.place == "chunks/00001.tar"
 
@@ -156,16 +158,36 @@ def test_the_printed_list_shows_keys_in_full_and_captions_as_they_are(run: RunDi
 
 def test_the_printed_sample_marks_what_is_flagged(run: RunDirectory) -> None:
     text = printed(run.path, sample_id(FLAGGED))
-    (row,) = (line for line in text.splitlines() if line.startswith("layer 1"))
-    assert "0.100*" in row
-    assert "≥ 0.2" in text
-    assert text.count("*") == 1
+    (row,) = (line.split() for line in text.splitlines() if line.startswith("clip_layer"))
+    assert row == ["clip_layer", "0.2", "0.50", "0.10*"]
 
 
-def test_the_printed_sample_shows_boxes_seeds_and_sources(run: RunDirectory) -> None:
-    text = printed(run.path, sample_id(PUBLISHED))
+def test_scores_of_many_layers_stand_in_several_tables_that_fit(tmp_path: Path) -> None:
+    scores = tuple(Score("s", layer, "clip_margin", layer / 100) for layer in range(20))
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(render_sample(SampleFacts("s", "here", "published", None, scores)))
+    lines = stream.getvalue().splitlines()
+    shown = [cell for line in lines if line.startswith("clip_margin") for cell in line.split()[1:]]
+    assert shown == [f"{layer / 100:.2f}" for layer in range(20)]
+
+
+def test_the_printed_sample_shows_boxes_seeds_and_sources_on_a_narrow_terminal(run: RunDirectory) -> None:
+    text = printed(run.path, sample_id(PUBLISHED), width=80)
     _, sidecar = make_sample(PUBLISHED, layer_count(PUBLISHED))
     for layer in sidecar.layers:
         assert ", ".join(map(str, layer.box)) in text
         assert str(layer.seed) in text
         assert f"{layer.model} · {layer.revision} · {layer.licence}" in text
+
+
+def test_the_printed_sample_shows_how_a_text_layer_was_set() -> None:
+    _, sidecar = make_sample(0, 2)
+    title = sidecar.layers[1].model_copy(
+        update={"kind": "text", "text": "Ahoi [b]", "font": "Sans", "color": "#102030"}
+    )
+    sidecar = sidecar.model_copy(update={"layers": (sidecar.layers[0], title)})
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(render_sample(SampleFacts("s", "here", "published", sidecar)))
+    (row,) = (line for line in stream.getvalue().splitlines() if "#102030" in line)
+    assert "Ahoi [b]" in row
+    assert "Sans" in row
