@@ -41,10 +41,10 @@ class RunProgress:
         if self._console.is_terminal:
             columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
             with Progress(*columns, console=self._console, transient=True) as self._bar:
-                self._bar.add_task(self._line(), total=max(1, sum(self._planned.values())))
+                self._bar.add_task(self.line(), total=max(1, sum(self._planned.values())))
                 yield self
         else:
-            self._console.print(self._line(), soft_wrap=True)
+            self._console.print(self.line(), soft_wrap=True)
             yield self
 
     def on_batch(self, report: BatchReport) -> None:
@@ -91,12 +91,13 @@ class RunProgress:
     def _show(self) -> None:
         if self._bar is not None:
             done = sum(min(self._drawn[chunk], planned) for chunk, planned in self._planned.items())
-            self._bar.update(self._bar.task_ids[0], completed=done, description=self._line())
+            self._bar.update(self._bar.task_ids[0], completed=done, description=self.line())
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            self._console.print(self._line(), soft_wrap=True, highlight=False)
+            self._console.print(self.line(), soft_wrap=True, highlight=False)
 
-    def _line(self) -> str:
+    def line(self) -> str:
+        """How far it is, in one line."""
         drawn, planned = sum(self._drawn.values()), sum(self._planned.values())
         chunks = f"{len(self._finished_chunks)}/{len(self._planned)} chunks"
         if not drawn:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.run_overhead import FixedLatency
 from layered import UserError
+from stages.records import BASE_IMAGE
 from stages.stage import Failed, Stage
 
 
@@ -104,3 +106,18 @@ class HalfFailing(Stage[Any, Any]):
 
     def process(self, batch: Sequence[Any]) -> list[Any]:
         return [Failed(item.sample_id, self.name, "odd", "") if index % 2 else item for index, item in enumerate(batch)]
+
+
+class DeadlyPainter(FixedLatency):
+    """Paints discs without waiting; kills its process on the base image of one sample, raises on any draw of another."""
+
+    def __init__(self, kills: str, raises: str) -> None:
+        super().__init__(0)
+        self._kills, self._raises = kills, raises
+
+    def process(self, batch: Sequence[Any]) -> list[Any]:
+        if any(draw.sample_id == self._kills and draw.layer_index == BASE_IMAGE for draw in batch):
+            os._exit(1)
+        if any(draw.sample_id == self._raises for draw in batch):
+            raise RuntimeError("the generator cannot draw this")
+        return super().process(batch)

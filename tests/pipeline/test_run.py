@@ -21,10 +21,12 @@ from ledger.verify import verify_run
 from pipeline.briefs import load_briefs
 from pipeline.config import RunConfig, load_config
 from pipeline.publish import publish_session
-from pipeline.run import RunSession, existing_run, new_run, run_again
+from pipeline.run import RunSession, Work, existing_run, generate, new_run, read_plan, run_again
+from pipeline.stage_set import StageSet, stages_of
 from stages.records import TextDraw, TextLayer
 from stages.text_layer import TextLayers
 from tests.conftest import REPOSITORY
+from tests.pipeline.fake_stages import DeadlyPainter
 
 QUIET = Console(quiet=True)
 
@@ -239,6 +241,27 @@ def test_a_failed_sample_is_kept_named_and_made_again_by_retry(
         publish_session(session)
     assert RunIndex.load(session.run.storage).failures() == {}
     assert set(published(out)) == set(published(undisturbed))
+
+
+def test_samples_that_break_or_kill_the_generator_are_quarantined_and_their_neighbours_survive(
+    small: Path, tmp_path: Path, ray_session: Any
+) -> None:
+    config = load_config(small, ["executor.kind=ray", "executor.max_attempts=2", "layer_flux.attempts=1"])
+    session = new_run(tmp_path / "run", config, load_briefs(config.plan, config.seed))
+    plan = read_plan(session.run)
+    painter = DeadlyPainter(kills="s0000001", raises="s0000002")
+    stages = StageSet({"layer_flux": painter}, stages_of(config, session.run.storage).light)
+    with session.driving():
+        works = [Work(chunk) for chunk in range(plan.chunk_count)]
+        asyncio.run(generate(session.run, plan, works, config, QUIET, stages))
+    index = RunIndex.load(session.run.storage)
+    assert index.counts().finished == 2
+    failures = index.failures()
+    assert set(failures) == {"s0000001", "s0000002"}
+    assert "the worker died" in failures["s0000001"].error
+    assert "the generator cannot draw this" in failures["s0000002"].error
+    assert '"prompt"' in failures["s0000002"].inputs
+    assert verify_run(tmp_path / "run") == []
 
 
 def rework(config: Path, out: Path, steps: Sequence[str], *overrides: str) -> RunConfig:
