@@ -24,21 +24,17 @@ Embedding = Mapping[str, torch.Tensor]
 
 
 class Generator:
-    """A loaded pipeline.
+    """A pipeline on its device, with the settings to call it with.
 
     Attributes:
         revision: of the weights that were really loaded, the commit for a hub model.
     """
 
-    def __init__(self, settings: ResolvedLayerFlux) -> None:
-        """Loads the pipeline. Raises UserError when that is not possible."""
+    def __init__(self, pipeline: Any, settings: ResolvedLayerFlux, revision: str) -> None:
         self.settings = settings
-        self._device = _device(settings.device)
-        if self._device.type == "cpu":
-            # Two threads in two busy workers are several times slower than one each, and change the last bits.
-            torch.set_num_threads(1)
-        self._pipeline, self.revision = _load(settings, self._device)
-        self._arguments = inspect.signature(self._pipeline.__call__).parameters
+        self.revision = revision
+        self._pipeline = pipeline
+        self._arguments = inspect.signature(pipeline.__call__).parameters
         self._embeddings: OrderedDict[str, Embedding] = OrderedDict()
         self._negative: Embedding | None = None
 
@@ -101,6 +97,42 @@ class Generator:
         return dict(zip(_embedding_names(self._arguments), outputs, strict=False))
 
 
+def load_generator(settings: ResolvedLayerFlux) -> Generator:
+    """Loads a pipeline as its settings say. Raises UserError when that is not possible."""
+    ensure_torchvision()
+    import diffusers
+    import transformers
+
+    device = _device(settings.device)
+    if device.type == "cpu":
+        # Two threads in two busy workers are several times slower than one each, and change the last bits.
+        torch.set_num_threads(1)
+    # A stage never prints; these two would draw bars while they load.
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    folder, revision = _folder_of(settings)
+    options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype), "local_files_only": True}
+    if settings.quantization != "none":
+        options["quantization_config"] = _quantization(settings.quantization)
+    try:
+        # Whatever runs is diffusers' own code: a folder that brings its own is not loaded.
+        pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, trust_remote_code=False, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(f"layer_flux.model: cannot load {settings.model}: {_first_line(error)}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    match settings.cpu_offload:
+        case "model":
+            pipeline.enable_model_cpu_offload(device=device)
+        case "sequential":
+            pipeline.enable_sequential_cpu_offload(device=device)
+        case _:
+            pipeline.to(device)
+    if settings.compile:
+        denoiser = pipeline.transformer if hasattr(pipeline, "transformer") else pipeline.unet
+        denoiser.compile_repeated_blocks(fullgraph=True)
+    return Generator(pipeline, settings, revision)
+
+
 def _embedding_names(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     """The call's arguments that `encode_prompt`'s first outputs fill; none where the two do not fit together.
 
@@ -125,38 +157,6 @@ def _device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"layer_flux.device is {name}, but torch finds no CUDA device; set it to auto or cpu")
     return torch.device(name)
-
-
-def _load(settings: ResolvedLayerFlux, device: torch.device) -> tuple[Any, str]:
-    """The pipeline on its device, and its revision."""
-    ensure_torchvision()
-    import diffusers
-    import transformers
-
-    # A stage never prints; these two would draw bars while they load.
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    folder, revision = _folder_of(settings)
-    options: dict[str, Any] = {"dtype": getattr(torch, settings.dtype), "local_files_only": True}
-    if settings.quantization != "none":
-        options["quantization_config"] = _quantization(settings.quantization)
-    try:
-        # Whatever runs is diffusers' own code: a folder that brings its own is not loaded.
-        pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, trust_remote_code=False, **options)
-    except (OSError, ValueError) as error:
-        raise UserError(f"layer_flux.model: cannot load {settings.model}: {_first_line(error)}") from error
-    pipeline.set_progress_bar_config(disable=True)
-    match settings.cpu_offload:
-        case "model":
-            pipeline.enable_model_cpu_offload(device=device)
-        case "sequential":
-            pipeline.enable_sequential_cpu_offload(device=device)
-        case _:
-            pipeline.to(device)
-    if settings.compile:
-        denoiser = pipeline.transformer if hasattr(pipeline, "transformer") else pipeline.unet
-        denoiser.compile_repeated_blocks(fullgraph=True)
-    return pipeline, revision
 
 
 def _folder_of(settings: ResolvedLayerFlux) -> tuple[Path, str]:

@@ -197,9 +197,9 @@ class LayerFlux(Stage[Draw, Drawn]):
 
     def setup(self) -> None:
         """Loads the pipeline. Raises UserError when there is none where the configuration says."""
-        from stages.generator import Generator
+        from stages.generator import load_generator
 
-        self._generator = Generator(resolve_defaults(self._config))
+        self._generator = load_generator(resolve_defaults(self._config))
 
     def process(self, batch: Sequence[Draw]) -> list[Drawn | Failed]:
         """Draws a batch. Raises ValueError when its sizes differ, and whatever the pipeline raises."""
