@@ -111,7 +111,7 @@ def read_briefs(path: Path) -> tuple[list[Brief], list[BadBrief]]:
 
 
 def iterate_briefs(path: Path) -> Iterator[tuple[int, Brief | BadBrief]]:
-    """Line by line: the line's number, and the brief that stands there or what is wrong with it. Raises as `read_briefs`."""
+    """The number of each line, and the brief that stands there or what is wrong with it. Raises as `read_briefs`."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -40,6 +40,14 @@ _FORMAT = 1
 """Raised when the same inputs come to be written as other bytes: sets written before are then written again."""
 
 
+class NothingToPublishError(RuntimeError):
+    """No sample passes. `selection` tells why for each of them."""
+
+    def __init__(self, message: str, selection: Selection) -> None:
+        super().__init__(message)
+        self.selection = selection
+
+
 @dataclass(frozen=True)
 class Published:
     """The current publication, what was chosen for it, and whether this call had to write it."""
@@ -68,7 +76,8 @@ def publish(
         prune: also removes all former publications.
 
     Raises:
-        UserError: when no sample would be published, or decisions or records cannot be read.
+        NothingToPublishError: when no sample would be published; the current publication stays.
+        UserError: when decisions or records cannot be read.
         DamagedChunkError: when a chunk's bytes are not those that were committed; the sample is named.
     """
     repair(run.path)
@@ -77,9 +86,10 @@ def publish(
     selection = select(run.planned_samples(), index, decisions, thresholds, find_duplicates)
     if not selection.published:
         reasons = ", ".join(f"{number} {reason}" for reason, number in selection.reasons().items())
-        raise UserError(
+        raise NothingToPublishError(
             f"nothing to publish in {run.path}: {reasons or 'no sample is committed yet'}. "
-            "Finish or retry the run, lower filters.<name>.threshold, or keep samples in review"
+            "Finish or retry the run, lower filters.<name>.threshold, or keep samples in review",
+            selection,
         )
     inputs = _inputs_digest(config, facts or {}, selection)
     current = run.path / SHARDS_FOLDER

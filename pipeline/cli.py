@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from layered.errors import UserError
-from ledger.errors import DamagedChunkError
+from layered.errors import FailedWorkError, UserError
 
 if TYPE_CHECKING:
     from pipeline.briefs import BriefList
@@ -53,7 +52,7 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(WRONG_INPUT)
-    except DamagedChunkError as error:
+    except FailedWorkError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(FAILED_WORK)
 

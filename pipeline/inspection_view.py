@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
@@ -16,6 +18,9 @@ from pipeline.inspection import Inspection, SampleFacts, SampleLine
 
 PLACES_PER_TABLE = 7
 """Layers beside each other in a table of scores."""
+
+ATTEMPTS = "attempts"
+"""The provenance entry that lists every attempt as JSON: for machines; the table shows how many there were."""
 
 STATE_STYLES = {"published": "green", "flagged": "red", "failed": "red", "left out": "yellow"}
 
@@ -74,7 +79,7 @@ def _summary(facts: SampleFacts) -> Table:
         ("caption", sidecar.whole_caption),
         ("base image", sidecar.base_caption),
         ("decision", sidecar.decision),
-        *sidecar.provenance.items(),
+        *((name, text) for name, text in sidecar.provenance.items() if name != ATTEMPTS),
     ):
         if text:
             grid.add_row(Text(name), Text(text))
@@ -99,8 +104,10 @@ def _origin_table(sidecar: Sidecar) -> Table:
     numbers = (Column(name, justify="right", no_wrap=True) for name in ("attempt", "seed"))
     texts = (Column(name, overflow="fold") for name in ("text", "font", "color"))
     table = _table(Column("layer"), *numbers, *(texts if any(layer.text for layer in sidecar.layers) else ()))
+    tried = Counter(attempt["layer"] for attempt in json.loads(sidecar.provenance.get(ATTEMPTS) or "[]"))
     for layer in sidecar.layers:
-        cells = (f"{layer.attempt}", f"{layer.seed}", Text(layer.text), Text(layer.font), Text(layer.color))
+        attempt = f"{layer.attempt + 1} of {tried[layer.index]}" if tried[layer.index] else "–"
+        cells = (attempt, f"{layer.seed}", Text(layer.text), Text(layer.font), Text(layer.color))
         table.add_row(f"{layer.index}", *cells[: len(table.columns) - 1])
     return table
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filters.duplicates import PERCEPTUAL_HASH, repeated
-from ledger.publication import Published, publish
+from layered.errors import FailedWorkError
+from ledger.publication import NothingToPublishError, Published, publish
 from pipeline.report import write_report
 from pipeline.run import RunSession
 
@@ -26,14 +27,18 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
     """Publishes what passes the thresholds and what people kept, then draws the report.
 
     Raises:
-        UserError: when nothing would be published.
+        FailedWorkError: when no sample passes; the report then shows why, and the current publication stays.
     """
     run, config = session.run, session.config
     thresholds = config.filters.thresholds()
     facts = {"name": config.name, "fingerprint": run.fingerprint}
     duplicates = config.filters.duplicates
     find_duplicates = functools.partial(_repeated_samples, duplicates.max_distance) if duplicates.enabled else None
-    published = publish(run, config.shards, thresholds, find_duplicates, facts, prune)
+    try:
+        published = publish(run, config.shards, thresholds, find_duplicates, facts, prune)
+    except NothingToPublishError as error:
+        report = write_report(run, error.selection, thresholds, config.report, facts)
+        raise FailedWorkError(f"{error} (see {report})") from error
     report = write_report(run, published.selection, thresholds, config.report, facts)
     accepted = len(published.selection.published)
     considered = accepted + len(published.selection.left_out)

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layered import UserError
 from layered.png import decode_png
 from ledger.commit import ChunkRevision, write_chunk
 from ledger.decisions import append_decisions
 from ledger.errors import DamagedChunkError
 from ledger.index import RunIndex, SampleRecord
-from ledger.publication import former_publications, publish, repair
+from ledger.publication import NothingToPublishError, former_publications, publish, repair
 from ledger.run_directory import RunDirectory
 from shards.manifest import ManifestWriter
 from shards.reader import Publication
@@ -116,10 +115,10 @@ def test_new_samples_come_after_the_old_ones(run: RunDirectory) -> None:
     assert (run.path / "shards/train-00000.tar").read_bytes() == shard
 
 
-def test_nothing_to_publish_is_a_users_error_that_says_why(run: RunDirectory, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nothing to publish in .*: 8 flagged, 1 failed"):
+def test_nothing_to_publish_is_an_error_that_says_why(run: RunDirectory, tmp_path: Path) -> None:
+    with pytest.raises(NothingToPublishError, match=r"nothing to publish in .*: 8 flagged, 1 failed"):
         publish(run, CONFIG, {"clip_whole": 0.99})
-    with pytest.raises(UserError, match="no sample is committed yet"):
+    with pytest.raises(NothingToPublishError, match="no sample is committed yet"):
         publish(RunDirectory.create(tmp_path / "new", run.info, plan_bytes(2)), CONFIG, {})
     assert not (run.path / "shards").exists()
 

@@ -109,7 +109,7 @@ class HalfFailing(Stage[Any, Any]):
 
 
 class DeadlyPainter(FixedLatency):
-    """Paints discs without waiting; kills its process on the base image of one sample, raises on any draw of another."""
+    """Paints discs at once; kills its process on the base image of one sample, raises on any draw of another."""
 
     def __init__(self, kills: str, raises: str) -> None:
         super().__init__(0)

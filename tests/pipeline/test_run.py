@@ -15,6 +15,7 @@ from rich.console import Console
 
 from configs import DEMO_CONFIG
 from layered import UserError
+from layered.errors import FailedWorkError
 from ledger.index import RunIndex
 from ledger.run_directory import RunDirectory
 from ledger.verify import verify_run
@@ -326,6 +327,17 @@ def test_scoring_again_overrides_scores_and_leaves_pictures_alone(small: Path, t
 def test_a_changed_drawing_cannot_be_matted_again(small: Path, undisturbed: Path) -> None:
     with pytest.raises(UserError, match=r"layer_flux\.steps"):
         rework(small, undisturbed, ("matting", "compose", "filters"), "layer_flux.steps=3")
+
+
+def test_when_nothing_passes_the_report_shows_why_and_the_publication_stays(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    make(small, out, "plan.samples=2")
+    before = published(out)
+    session = existing_run(out, ["filters.alpha_empty.threshold=2"])
+    with session.driving(), pytest.raises(FailedWorkError, match=r"2 flagged.*index\.html"):
+        publish_session(session)
+    assert published(out) == before
+    assert "flagged" in (out / "report" / "index.html").read_text()
 
 
 def test_one_driver_at_a_time(small: Path, undisturbed: Path) -> None:
