@@ -3,15 +3,16 @@
     python -m models.recipes.evaluate_tiny
 
 Every label is drawn once per seed by the run's own generator and matted by the run's own matting; the judge
-names what it sees. Writes `evaluation.json`, `concepts.md` and `contact_sheet.webp` beside the model.
+names what it sees. Writes `evaluation.json` and `contact_sheet.webp` beside the model, and the numbers into its card.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,8 +23,9 @@ from layered.arrays import UInt8Array
 from layered.rendering import contact_sheet
 from layered.seeds import derive_seed
 from models import TINY
+from models.recipes.cards import write_section
 from models.vocabulary import load_vocabulary
-from stages.generator import Generator
+from stages.generator import Generator, load_generator
 from stages.layer_flux import LayerFluxConfig, resolve_defaults
 from stages.matting import MattingConfig, matter_of
 
@@ -96,7 +98,7 @@ def right(outcomes: Sequence[Outcome]) -> float:
     return float(np.mean([outcome.named == outcome.case.label for outcome in outcomes]))
 
 
-def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, object]:
+def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     vocabulary = load_vocabulary()
     concepts = [outcome for outcome in outcomes if outcome.case.label in vocabulary.concepts]
     pairs = [outcome for outcome in outcomes if outcome.case.label not in vocabulary.concepts]
@@ -114,6 +116,22 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, object]:
         "median_background_std": round(float(np.median([o.background_std for o in outcomes])), 2),
         "seconds_per_layer": round(seconds, 4),
     }
+
+
+def summary_table(facts: Mapping[str, Any]) -> str:
+    """Markdown of `summary`."""
+    styles = ", ".join(f"{style} {value:.1%}" for style, value in facts["top1_concepts_by_style"].items())
+    rows = [
+        ("layers drawn, each once", str(facts["layers"])),
+        ("judge names the right concept of all, default style", f"{facts['top1_concepts_default_style']:.1%}"),
+        ("by style", styles),
+        ("judge names the right colour and shape", f"{facts['top1_color_shape_pairs']:.1%}"),
+        ("all layers together", f"{facts['top1_all']:.1%}"),
+        ("backgrounds flat (standard deviation ≤ 4/255 outside the object)", f"{facts['flat_backgrounds']:.1%}"),
+        ("median standard deviation of the background", f"{facts['median_background_std']:.2f}/255"),
+        ("seconds per layer, one CPU core, batches of 12", f"{facts['seconds_per_layer']:.3f}"),
+    ]
+    return "\n".join(["| measured | value |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)])
 
 
 def concept_table(outcomes: Sequence[Outcome]) -> str:
@@ -152,7 +170,7 @@ def main() -> None:
     arguments = parser.parse_args()
     changed = {"steps": arguments.steps, "true_cfg_scale": arguments.cfg}
     config = LayerFluxConfig(model=str(arguments.model), **{k: v for k, v in changed.items() if v is not None})
-    generator, judge = Generator(resolve_defaults(config)), load_judge()
+    generator, judge = load_generator(resolve_defaults(config)), load_judge()
     wanted = cases(arguments.seeds)
     if arguments.limit:
         wanted = wanted[:: max(1, len(wanted) // arguments.limit)]
@@ -161,7 +179,9 @@ def main() -> None:
     print(json.dumps(facts, indent=1))
     if not arguments.limit:
         (arguments.model / "evaluation.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-        (arguments.model / "concepts.md").write_text(concept_table(outcomes), "utf-8")
+        every = f"<details><summary>Every concept</summary>\n\n{concept_table(outcomes)}\n</details>"
+        card = f"{summary_table(facts)}\n\n{every}"
+        write_section(arguments.model / "README.md", "layers", card)
         write_sheet(outcomes, arguments.model / "contact_sheet.webp")
         wrong = [asdict(o.case) | {"named": o.named} for o in outcomes if o.named != o.case.label]
         print(f"{len(wrong)} wrong, such as {wrong[:8]}")

@@ -1,6 +1,6 @@
 """Trains the filters' CLIP and writes `models/layerprism-tiny/clip`, a folder in open_clip's own form.
 
-    python -m models.recipes.train_clip --minutes 14
+    python -m models.recipes.train_clip --minutes 28
 
 Layers are ranked against the captions of all labels; whole designs against the other captions of the batch and
 against their own captions with one thing exchanged. The same command resumes until the minutes are spent.
@@ -15,17 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from layered.arrays import UInt8Array
 from layered.torchvision_cure import ensure_torchvision
+from models.clip import Clip, load_clip
 from models.recipes.captions import layer_phrase, reworded
+from models.recipes.cards import number_table, write_section
 from models.recipes.degrade import drawn_layers
 from models.recipes.designs import draw_design
 from models.recipes.drawings import DRAWINGS, WORK
+from models.recipes.sprites import on_gray, place
 from models.recipes.word_tokenizers import clip_tokenizer
 from models.vocabulary import Vocabulary, load_vocabulary
 
@@ -33,8 +36,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "layerprism-tiny" / "clip"
 PATH = WORK / "clip.safetensors"
 SIDE = 96
 CONTEXT_LENGTH = 64
-LAYER_BATCH = 64
-DESIGN_BATCH = 48
+BATCHES = ((96, 16), (64, 40))  # layers and designs: in the first half of the time, in the second
 DESIGNS = 7000
 ASPECTS = ((128, 128), (160, 100), (100, 160), (150, 112), (112, 150), (176, 99))  # designs are squashed to a square
 RATE = 2e-3
@@ -158,19 +160,20 @@ def train(minutes: float) -> None:
         progress = now / (minutes * 60)
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 200) * max(0.005, 0.5 * (1 + math.cos(math.pi * progress)))
+        layer_batch, design_batch = BATCHES[int(progress >= 0.5)]
         concepts = len(vocabulary.concepts)
-        is_shape = torch.rand(LAYER_BATCH, generator=rng) < 0.25
+        is_shape = torch.rand(layer_batch, generator=rng) < 0.25
         labels = torch.where(
             is_shape,
-            torch.randint(concepts, len(vocabulary.labels), (LAYER_BATCH,), generator=rng),
-            torch.randint(0, concepts, (LAYER_BATCH,), generator=rng),
+            torch.randint(concepts, len(vocabulary.labels), (layer_batch,), generator=rng),
+            torch.randint(0, concepts, (layer_batch,), generator=rng),
         )
-        styles = torch.randint(0, len(vocabulary.styles), (LAYER_BATCH,), generator=rng)
-        plain = torch.rand(LAYER_BATCH, generator=rng) < 0.4
+        styles = torch.randint(0, len(vocabulary.styles), (layer_batch,), generator=rng)
+        plain = torch.rand(layer_batch, generator=rng) < 0.4
         plain |= is_shape & (styles == vocabulary.styles.index("sketch"))
         styles = torch.where(plain, 0, styles)
         layers = drawn_layers(labels, styles, SIDE, (0.55, 1.0), rng, mirror=True)
-        rows = np.sort(numpy_rng.choice(len(pictures), DESIGN_BATCH, replace=False))
+        rows = np.sort(numpy_rng.choice(len(pictures), design_batch, replace=False))
         wholes = torch.from_numpy(pictures[rows]).permute(0, 3, 1, 2).float() / 255
         if numpy_rng.random() < 0.5:
             wholes = wholes.flip(3)
@@ -182,13 +185,13 @@ def train(minutes: float) -> None:
             of_labels = encode_text(model, label_tokens).float()
             of_wholes = encode_text(model, whole_tokens).float()
         scale = model.logit_scale.exp().clamp(max=100)
-        ranked = scale * seen[:LAYER_BATCH] @ of_labels.T
-        ranked_wholes = scale * seen[LAYER_BATCH:] @ of_wholes.T
-        order = torch.arange(DESIGN_BATCH)
+        ranked = scale * seen[:layer_batch] @ of_labels.T
+        ranked_wholes = scale * seen[layer_batch:] @ of_wholes.T
+        order = torch.arange(design_batch)
         loss = (
             F.cross_entropy(ranked, labels, label_smoothing=0.05)
             + 0.5 * F.cross_entropy(ranked_wholes, order)
-            + 0.5 * F.cross_entropy(ranked_wholes[:, :DESIGN_BATCH].T, order)
+            + 0.5 * F.cross_entropy(ranked_wholes[:, :design_batch].T, order)
         )
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -232,19 +235,93 @@ def export(model: Any, tokenizer: Any) -> None:
     config = model_config(len(tokenizer), tokenizer.eos_token_id)
     (FOLDER / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
     tokenizer.save_pretrained(FOLDER)
-    facts = {
+    facts: dict[str, Any] = {
         "revision": "1",
         "licence": "Apache-2.0",
         "context_length": CONTEXT_LENGTH,
         "logit_scale": round(float(model.logit_scale.exp()), 3),
         "layer_background": [128, 128, 128],
+        "validity": validity(load_clip(FOLDER)),
     }
     (FOLDER / "layerprism.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    print(json.dumps(facts["validity"]))
+    words = {
+        "top1_concepts": "layers of concepts: own caption first of all labels' captions, all styles",
+        "top1_concepts_default_style": "the same, default style",
+        "top1_pairs": "layers of colour-shape pairs: own caption first, all styles but sketch",
+        "layer_swaps": "layers of concepts: own caption before that of another concept",
+        **{f"wording_{n}": f"“{t}”" for n, t in enumerate(load_vocabulary().templates.layer)},
+        "whole_swaps": "whole designs: true caption before the same with one thing exchanged",
+    }
+    write_section(FOLDER.parent / "README.md", "clip", number_table(facts["validity"], words))
+
+
+def validity(clip: Clip) -> dict[str, float]:
+    """How far the exported CLIP can be trusted, on pictures it never saw.
+
+    `top1_concepts`, `top1_pairs`: layers of sprites rendered anew, half of them softened, against the plain captions
+    of all labels. `wording_<n>`: concepts in the default style against captions in the n-th template. `layer_swaps`:
+    the true caption beats that of another concept. `whole_swaps`: a design's true caption beats the same with one
+    thing exchanged.
+    """
+    vocabulary = load_vocabulary()
+    rng = np.random.default_rng(49)
+    pictures, wanted, styles = [], [], []
+    for index, label in enumerate(vocabulary.labels):
+        for style in vocabulary.styles:
+            if label not in vocabulary.concepts and style == "sketch":
+                continue  # a sketch has no colour
+            layer = place(label, style, float(rng.uniform(0.7, 0.9)), (0.02, -0.02), 96)
+            if rng.random() < 0.5:
+                layer = layer.convert("RGBa").filter(ImageFilter.GaussianBlur(1.2)).convert("RGBA")
+            pictures.append(on_gray(layer))
+            wanted.append(index)
+            styles.append(style)
+    target, plain = torch.tensor(wanted), torch.tensor([style == vocabulary.default_style for style in styles])
+    concept = target < len(vocabulary.concepts)
+    seen = _embedded(clip, pictures)
+    captions = [vocabulary.label_caption(label) for label in vocabulary.labels]
+    scores = seen @ _read(clip, captions).T
+    right = scores.argmax(1) == target
+    other = (target + torch.randint(1, len(vocabulary.concepts), target.shape)) % len(vocabulary.concepts)
+    rows = torch.arange(len(target))
+    facts = {
+        "top1_concepts": right[concept].float().mean().item(),
+        "top1_concepts_default_style": right[concept & plain].float().mean().item(),
+        "top1_pairs": right[~concept].float().mean().item(),
+        "layer_swaps": (scores[rows, target] > scores[rows, other])[concept].float().mean().item(),
+    }
+    for number, template in enumerate(vocabulary.templates.layer):
+        worded = [template.format(caption=caption, name=caption.split(" ", 1)[1]) for caption in captions]
+        best = (seen[concept & plain] @ _read(clip, worded).T).argmax(1)
+        facts[f"wording_{number}"] = (best == target[concept & plain]).float().mean().item()
+    held_out = [draw_design(ASPECTS[i % len(ASPECTS)], np.random.default_rng([48, i])) for i in range(300)]
+    wholes = _embedded(clip, [design.rgb for design in held_out])
+    true = (wholes * _read(clip, [design.caption for design in held_out])).sum(1)
+    swapped = (wholes * _read(clip, [design.swapped for design in held_out])).sum(1)
+    facts["whole_swaps"] = (true > swapped).float().mean().item()
+    return {name: round(value, 4) for name, value in facts.items()}
+
+
+def _embedded(clip: Clip, pictures: list[UInt8Array]) -> Tensor:
+    with torch.inference_mode():
+        batches = torch.split(torch.stack([clip.preprocess(picture) for picture in pictures]), 64)
+        return torch.cat([clip.model.encode_image(batch, normalize=True) for batch in batches])
+
+
+def _read(clip: Clip, captions: list[str]) -> Tensor:
+    with torch.inference_mode():
+        return torch.cat(
+            [
+                clip.model.encode_text(clip.tokenize(captions[i : i + 64]), normalize=True)
+                for i in range(0, len(captions), 64)
+            ]
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=14)
+    parser.add_argument("--minutes", type=float, default=28)
     torch.set_num_threads(1)
     train(parser.parse_args().minutes)
 

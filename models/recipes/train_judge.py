@@ -16,6 +16,7 @@ from PIL import ImageFilter
 from safetensors.torch import load_file, save_file
 
 from evaluation.judge import Judge, build_network
+from models.recipes.cards import number_table, write_section
 from models.recipes.degrade import drawn_layers
 from models.recipes.drawings import WORK
 from models.recipes.sprites import place
@@ -152,6 +153,13 @@ def export(network: Any) -> None:
     }
     (FOLDER / "judge.json").write_text(json.dumps(description, indent=1) + "\n", "utf-8")
     print(json.dumps(facts))
+    words = {
+        "top1_concepts": "right concept of all labels, all styles",
+        "top1_pairs": "right colour and shape, all styles but sketch",
+        "swaps": "true label before that of another concept",
+        **{f"top1_{style}": f"right concept, {style} style" for style in load_vocabulary().styles},
+    }
+    write_section(FOLDER / "README.md", "judge", number_table(facts, words))
 
 
 def main() -> None:

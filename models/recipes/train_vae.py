@@ -18,6 +18,8 @@ from torch import Tensor
 
 from layered.arrays import UInt8Array
 from layered.torchvision_cure import ensure_torchvision
+from models import TINY
+from models.recipes.cards import write_section
 from models.recipes.designs import draw_design
 from models.recipes.drawings import BASE_SIZES, WORK, load_layers, load_scenes
 from models.recipes.train_flux import fitted_pca, images_from
@@ -134,7 +136,9 @@ def train(minutes: float) -> None:
             _save(vae, averaged, now, step)
             saved = time.time()
     _save(vae, averaged, minutes * 60, step)
-    print(_report(averaged, pca, some_layers, held_out))
+    report = _report(averaged, pca, some_layers, held_out)
+    print(report)
+    write_section(TINY / "README.md", "vae", f"{report} (held-out designs of 128 pixels, a sample of the layers).")
 
 
 def _report(vae: Any, pca: Any, layers: Tensor, held_out: Tensor) -> str:

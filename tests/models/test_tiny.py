@@ -10,13 +10,13 @@ import torch
 from layered.arrays import UInt8Array
 from models import JUDGE, TINY
 from models.vocabulary import load_vocabulary
-from stages.generator import Generator
+from stages.generator import Generator, load_generator
 from stages.layer_flux import LayerFluxConfig, resolve_defaults
 
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    return Generator(resolve_defaults(LayerFluxConfig()))
+    return load_generator(resolve_defaults(LayerFluxConfig()))
 
 
 def _apple(generator: Generator, seeds: list[int]) -> list[UInt8Array]:
