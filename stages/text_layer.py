@@ -19,6 +19,9 @@ from stages.records import TextDraw, TextLayer
 
 FONT_STYLES = ("bold", "italic", "oblique")
 
+SMALLEST_FONT = 5
+"""Font sizes below this many pixels cannot be read."""
+
 
 class TextConfig(BaseModel):
     """The `text` section.
@@ -68,7 +71,7 @@ def draw_text(text: str, font: str, color: str, size: Size, config: TextConfig) 
     if lacking := missing_characters(text, path):
         raise UserError(f"font {font!r} lacks {', '.join(map(repr, lacking))}, needed for the text {text!r}")
     # Binary search for the largest size that fits; a size below the smallest fitting one never fits better.
-    fits, too_large, lines = 0, size[1] * 2, ""
+    fits, too_large, lines = SMALLEST_FONT - 1, max(SMALLEST_FONT + 1, size[1] * 2), ""
     while too_large - fits > 1:
         trial = (fits + too_large) // 2
         wrapped = _fitted(text, _font(path, trial), size, config)
@@ -76,7 +79,7 @@ def draw_text(text: str, font: str, color: str, size: Size, config: TextConfig) 
             too_large = trial
         else:
             fits, lines = trial, wrapped
-    if fits == 0:
+    if fits < SMALLEST_FONT:
         raise UserError(f"a box of {size[0]}×{size[1]} pixels is too small for the text {text!r}")
     coverage = _coverage(lines, _font(path, fits), config)
     rgba = np.empty((*coverage.shape, 4), np.uint8)
