@@ -18,13 +18,12 @@ from ledger.run_directory import RunDirectory
 from pipeline.chunk_flow import FILTERING, commit_chunk, score_and_pack
 from pipeline.committing import Commit, CommitEntry
 from pipeline.config import RunConfig
-from pipeline.generate import pools_of, run_bounded
 from pipeline.plan import Plan
-from pipeline.pools import BatchReport, Pools
+from pipeline.pools import Pools
 from pipeline.progress import RunProgress
 from pipeline.recalling import Recalling, RecomposeRequest, Recomposing
 from pipeline.stage_set import StageSet, rework_stages
-from pipeline.timings import timings_log
+from pipeline.workers import run_bounded, working
 from stages.records import Scored
 from stages.stage import Failed
 
@@ -140,22 +139,13 @@ async def _each_commit(
     planned = {commit.chunk: len(records) for commit, records in pending.items()}
     progress = RunProgress(console, planned, counted, "samples")
     stages = StageSet(generator={}, light=rework_stages(config, run.storage))
-    with timings_log(run.path) as timings, progress.shown():
+    async with working(run, config, stages, progress) as pools:
 
-        def on_batch(report: BatchReport) -> None:
-            timings.on_batch(report)
-            progress.on_batch(report)
+        async def do(commit: ChunkRevision) -> None:
+            await work(commit, pools)
+            progress.on_chunk(commit.chunk)
 
-        async with (
-            pools_of(config, stages, on_batch) as pools,
-            progress.watched(config.executor.watchdog_seconds),
-        ):
-
-            async def do(commit: ChunkRevision) -> None:
-                await work(commit, pools)
-                progress.on_chunk(commit.chunk)
-
-            await run_bounded((functools.partial(do, commit) for commit in pending), config.executor.chunks_in_flight)
+        await run_bounded((functools.partial(do, commit) for commit in pending), config.executor.chunks_in_flight)
 
 
 def _rescored(scored: Any) -> Rescored:

@@ -22,13 +22,11 @@ from pipeline.briefs import BriefList
 from pipeline.chunk_flow import LAYER_FLUX, FlowSettings, make_chunk
 from pipeline.config import RunConfig, config_of_values
 from pipeline.fingerprint import fingerprint
-from pipeline.generate import pools_of, run_bounded
 from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan
-from pipeline.pools import BatchReport
 from pipeline.progress import RunProgress
 from pipeline.rework import SCORE_AGAIN, rematte, rescore
 from pipeline.stage_set import StageSet, stages_of
-from pipeline.timings import timings_log
+from pipeline.workers import run_bounded, working
 from stages.layer_flux import resolve_defaults
 
 RECORDED_PACKAGES = (
@@ -193,24 +191,15 @@ async def generate(
     draws = plan.draws_per_chunk()
     planned = {work.chunk: draws[work.chunk] if work.sample_ids is None else work.of(plan).draws for work in works}
     progress = RunProgress(console, planned, LAYER_FLUX, "layers and base images")
-    with timings_log(run.path) as timings, progress.shown():
+    async with working(run, config, stages, progress) as pools:
 
-        def on_batch(report: BatchReport) -> None:
-            timings.on_batch(report)
-            progress.on_batch(report)
+        async def make(work: Work) -> None:
+            result = await make_chunk(work.of(plan), work.revision, pools, settings)
+            progress.on_chunk(work.chunk)
+            for sample_id, failure in result.failures:
+                progress.say(f"sample {sample_id} failed in {failure.stage}: {failure.error}")
 
-        async with (
-            pools_of(config, stages, on_batch) as pools,
-            progress.watched(config.executor.watchdog_seconds),
-        ):
-
-            async def make(work: Work) -> None:
-                result = await make_chunk(work.of(plan), work.revision, pools, settings)
-                progress.on_chunk(work.chunk)
-                for sample_id, failure in result.failures:
-                    progress.say(f"sample {sample_id} failed in {failure.stage}: {failure.error}")
-
-            await run_bounded((functools.partial(make, work) for work in works), config.executor.chunks_in_flight)
+        await run_bounded((functools.partial(make, work) for work in works), config.executor.chunks_in_flight)
 
 
 def _version(package: str) -> str:

@@ -1,4 +1,4 @@
-"""Making the chunks of a plan that are not committed yet, a few at a time."""
+"""Workers for a run, and work done a few pieces at a time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from contextlib import asynccontextmanager
 from typing import Any
 
+from ledger.run_directory import RunDirectory
 from pipeline.config import RunConfig
 from pipeline.executor import RayPools
 from pipeline.inline import InlinePools
 from pipeline.pools import BatchReport, Pools
+from pipeline.progress import RunProgress
 from pipeline.stage_set import StageSet
+from pipeline.timings import timings_log
 
 
 @asynccontextmanager
@@ -30,6 +33,21 @@ async def pools_of(
         yield inline
     else:
         async with RayPools(stages.pool_specs(config.executor), config.executor, on_batch) as pools:
+            yield pools
+
+
+@asynccontextmanager
+async def working(
+    run: RunDirectory, config: RunConfig, stages: StageSet, progress: RunProgress
+) -> AsyncIterator[Pools]:
+    """Workers, and all that belongs around them: progress shown, timings written, stalls reported. Raises as `pools_of`."""
+    with timings_log(run.path) as timings, progress.shown():
+
+        def on_batch(report: BatchReport) -> None:
+            timings.on_batch(report)
+            progress.on_batch(report)
+
+        async with pools_of(config, stages, on_batch) as pools, progress.watched(config.executor.watchdog_seconds):
             yield pools
 
 
