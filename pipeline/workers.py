@@ -40,7 +40,7 @@ async def pools_of(
 async def working(
     run: RunDirectory, config: RunConfig, stages: StageSet, progress: RunProgress
 ) -> AsyncIterator[Pools]:
-    """Workers, and all that belongs around them: progress shown, timings written, stalls reported. Raises as `pools_of`."""
+    """Workers, and what belongs around them: progress shown, timings written, stalls reported. Raises as `pools_of`."""
     with timings_log(run.path) as timings, progress.shown():
 
         def on_batch(report: BatchReport) -> None:

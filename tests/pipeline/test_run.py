@@ -35,7 +35,7 @@ QUIET = Console(quiet=True)
 SMALL = """\
 extends: {demo}
 plan: {{samples: 4, chunk_layers: 16}}
-layer_flux: {{steps: 2, batch_size: 4, attempts: 2, accept: {{clip_layer: null, clip_margin: null, alpha_cut: 0.9}}}}
+layer_flux: {{steps: 2, batch_size: 4, attempts: 2, accept: {{clip_layer: null, clip_margin: null, alpha_specks: 0.99}}}}
 filters:
   alpha_empty: {{threshold: -1}}
   alpha_rectangle: {{threshold: -1}}
