@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from filters.filter import Filter, FilterInput, FilterResult
@@ -35,6 +36,7 @@ ALPHA_SCORES = (
 _WORKING_SIDE: Final = 96
 _RIM: Final = 4  # transparent pixels around the working image, so that its outside is connected
 _TRIM: Final = 12  # alpha up to which a layer's rim does not count
+_SHOWN: Final = 24.0  # distance to the background (of 255) from which something is drawn
 
 Mask = NDArray[np.bool_]
 
@@ -59,10 +61,17 @@ class LayerView:
 
 @dataclass(frozen=True, eq=False)
 class RawView:
-    """A layer's RGB before matting: the background's colour, and how far each pixel is from it (of 255)."""
+    """A layer's RGB before matting.
+
+    Attributes:
+        background: its colour ``[3]``, 0…255.
+        distance: how far each pixel is from it, ``[h, w]``, 0…255.
+        holes: enclosed regions of the background's colour.
+    """
 
     background: FloatArray
     distance: FloatArray
+    holes: int
 
 
 class AlphaChecks(Filter):
@@ -94,13 +103,15 @@ def alpha_scores(rgba: UInt8Array, raw: UInt8Array | None = None) -> dict[str, f
         return dict.fromkeys(ALPHA_SCORES, 0.0)
     scores = {
         "alpha_empty": alpha_empty(layer),
+        "alpha_rectangle": alpha_rectangle(layer),
         "alpha_holes": alpha_holes(layer),
         "alpha_specks": alpha_specks(layer),
     }
-    frame = raw_view(raw) if raw is not None else None
-    scores["alpha_rectangle"] = alpha_rectangle(layer)
-    if frame is not None:
+    if raw is not None:
+        frame = raw_view(raw)
         scores["alpha_empty"] = min(scores["alpha_empty"], frame_filled(frame))
+        scores["alpha_rectangle"] = alpha_rectangle(layer, frame.background)
+        scores["alpha_holes"] = alpha_holes(layer, frame.holes)
         scores["alpha_cut"] = alpha_cut(frame)
         scores["alpha_leftover"] = alpha_leftover(layer, frame.background)
         scores["alpha_halo"] = alpha_halo(layer, frame.background)
@@ -122,7 +133,8 @@ def raw_view(raw: UInt8Array) -> RawView:
     """The picture ``[h, w, 3]`` before matting, its background taken from its border."""
     border = np.concatenate([raw[0], raw[-1], raw[:, 0], raw[:, -1]])
     background = np.median(border, axis=0).astype(np.float32)
-    return RawView(background, np.abs(raw.astype(np.float32) - background).max(axis=-1))
+    distance = np.abs(raw.astype(np.float32) - background).max(axis=-1)
+    return RawView(background, distance, _holes_drawn(distance))
 
 
 def alpha_empty(layer: LayerView | None) -> float:
@@ -134,48 +146,42 @@ def alpha_empty(layer: LayerView | None) -> float:
 
 def frame_filled(frame: RawView) -> float:
     """Was anything drawn? The part of the frame that differs from the background, over 2 %."""
-    return min(1.0, float((frame.distance > 24).mean()) / 0.02)
+    return min(1.0, float((frame.distance > _SHOWN).mean()) / 0.02)
 
 
-def alpha_rectangle(layer: LayerView) -> float:
+def alpha_rectangle(layer: LayerView, background: FloatArray | None = None) -> float:
     """Is it more than an opaque rectangle? The transparent part of the tight box, over 6 %.
 
-    A box of one plain colour is a drawn rectangle, not a matte that kept its background, and gets 1.
+    A box of one plain colour other than the background's is a drawn rectangle and gets 1.
     """
     inner = layer.alpha[_RIM + 2 : -_RIM - 2, _RIM + 2 : -_RIM - 2]
     if inner.size == 0:
         return 1.0
     colors = layer.colors[_RIM + 2 : -_RIM - 2, _RIM + 2 : -_RIM - 2].reshape(-1, 3)
-    plain = np.abs(colors - np.median(colors, axis=0)).max(axis=1) < 24
-    if plain.mean() > 0.9:
+    commonest = np.median(colors, axis=0)
+    plain = np.abs(colors - commonest).max(axis=1) < 24
+    if plain.mean() > 0.9 and (background is None or np.abs(commonest - background).max() > 24):
         return 1.0
     return min(1.0, float((inner < 0.9).mean()) / 0.06)
 
 
 def alpha_cut(frame: RawView) -> float:
-    """Does it end before the frame does? 1 minus the longest run of drawn pixels along one side of the frame, over 40 %
-    of that side."""
+    """Does it end before the frame does? 1 minus the part of the frame's fullest side that is drawn on, over 40 %."""
     drawn = frame.distance > 40
-    runs = (_longest_run(side) / side.size for side in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]))
-    return 1 - min(1.0, max(runs) / 0.4)
+    return 1 - min(1.0, float(max(side.mean() for side in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]))) / 0.4)
 
 
-def alpha_holes(layer: LayerView) -> float:
-    """Is the inside whole? 1 minus the number of enclosed transparent regions beyond two, over six.
+def alpha_holes(layer: LayerView, drawn_holes: int = 0) -> float:
+    """Is the inside whole? 1 minus the number of enclosed transparent regions too many, over six.
 
-    Things have one hole or two (a ring, a key, a cup's handle); a matte that lost parts of its object has many.
+    Allowed are two (a ring, a key, a cup's handle), or one more than the drawing has (a bicycle).
     """
-    solid = layer.solid
-    regions, count = ndimage.label(ndimage.binary_fill_holes(solid) & ~solid)
-    if count == 0:
-        return 1.0
-    areas = np.bincount(regions.ravel())[1:]
-    return 1 - min(1.0, max(0, int((areas >= 4).sum()) - 2) / 6)
+    return 1 - min(1.0, max(0, _count_holes(layer.solid) - max(2, drawn_holes + 1)) / 6)
 
 
 def alpha_specks(layer: LayerView) -> float:
     """Is it free of specks? 1 minus the number of separate regions of less than 1/60 of the largest one, over eight."""
-    regions, count = ndimage.label(layer.alpha > 0.2)
+    regions, count = ndimage.label(layer.alpha > 0.3)
     if count <= 1:
         return 1.0
     areas = np.bincount(regions.ravel())[1:]
@@ -184,11 +190,11 @@ def alpha_specks(layer: LayerView) -> float:
 
 def alpha_leftover(layer: LayerView, background: FloatArray) -> float:
     """Is the background gone? 1 minus the part of visible alpha that shows the background's colour and hangs together
-    with the outside, over 30 %."""
+    with the outside, over 20 %."""
     like_background = (np.abs(layer.colors - background).max(axis=-1) < 14) & (layer.alpha > 0.05)
     regions, _ = ndimage.label(like_background | (layer.alpha <= 0.05))
     outer = (regions == regions[0, 0]) & like_background
-    return 1 - min(1.0, float(layer.alpha[outer].sum() / layer.alpha.sum()) / 0.3)
+    return 1 - min(1.0, float(layer.alpha[outer].sum() / layer.alpha.sum()) / 0.2)
 
 
 def alpha_halo(layer: LayerView, background: FloatArray) -> float:
@@ -198,11 +204,23 @@ def alpha_halo(layer: LayerView, background: FloatArray) -> float:
     rim, inner = (depth > 0) & (depth <= 2), (depth > 5) & (depth <= 8)
     if not inner.any():
         return 1.0
-    like_background = np.abs(layer.colors - background).max(axis=-1) < 24
+    like_background = np.abs(layer.colors - background).max(axis=-1) < 14
     return 1 - min(1.0, max(0.0, float(like_background[rim].mean() - like_background[inner].mean())) / 0.5)
 
 
-def _longest_run(flags: Mask) -> int:
-    """The length of the longest run of True in a row."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+def _holes_drawn(distance: FloatArray) -> int:
+    """The holes of a drawing at the working size, counted as those of a layer."""
+    shown = np.argwhere(distance > _SHOWN)
+    if shown.size == 0:
+        return 0
+    (top, left), (bottom, right) = shown.min(axis=0), shown.max(axis=0) + 1
+    scale = _WORKING_SIDE / max(bottom - top, right - left)
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    enlarged = Image.fromarray(distance[top:bottom, left:right]).resize(size, Image.Resampling.BILINEAR)
+    return _count_holes(np.asarray(enlarged) > _SHOWN)
+
+
+def _count_holes(solid: Mask) -> int:
+    """Enclosed regions of at least four pixels."""
+    regions, _ = ndimage.label(ndimage.binary_fill_holes(solid) & ~solid)
+    return int((np.bincount(regions.ravel())[1:] >= 4).sum())

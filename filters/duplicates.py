@@ -24,7 +24,7 @@ class DuplicatesConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     enabled: bool = True
-    max_distance: int = Field(12, ge=0, le=HASH_BITS)
+    max_distance: int = Field(24, ge=0, le=HASH_BITS)
 
 
 def perceptual_hash(rgb: UInt8Array) -> bytes:

@@ -12,23 +12,27 @@ from stages.item_stage import ItemStage
 from stages.records import CheckedLayer, Matted
 
 
+_PUBLISHED = FiltersConfig().thresholds()
+
+
 class AcceptConfig(BaseModel):
     """The `layer_flux.accept` section: a layer below one of these scores is drawn again; null does not look at a score.
 
-    Unlike the thresholds under `filters`, these change what is generated, and so belong to a run's fingerprint.
+    The defaults are those of publication. Unlike the thresholds under `filters`, these change what is generated, and so
+    belong to a run's fingerprint.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    alpha_empty: float | None = 0.5
-    alpha_rectangle: float | None = 0.5
-    alpha_cut: float | None = 0.5
-    alpha_holes: float | None = 0.5
-    alpha_specks: float | None = 0.5
-    alpha_leftover: float | None = 0.5
-    alpha_halo: float | None = 0.5
-    clip_layer: float | None = 0.2
-    clip_margin: float | None = 0.0
+    alpha_empty: float | None = _PUBLISHED["alpha_empty"]
+    alpha_rectangle: float | None = _PUBLISHED["alpha_rectangle"]
+    alpha_cut: float | None = _PUBLISHED["alpha_cut"]
+    alpha_holes: float | None = _PUBLISHED["alpha_holes"]
+    alpha_specks: float | None = _PUBLISHED["alpha_specks"]
+    alpha_leftover: float | None = _PUBLISHED["alpha_leftover"]
+    alpha_halo: float | None = _PUBLISHED["alpha_halo"]
+    clip_layer: float | None = _PUBLISHED["clip_layer"]
+    clip_margin: float | None = _PUBLISHED["clip_margin"]
 
     def thresholds(self) -> dict[str, float]:
         """The lowest acceptable score by name."""

@@ -1,4 +1,4 @@
-"""The keyer against exact composites: photo-like layers, closed-form shapes, and what a small generator does to edges."""
+"""The keyer against exact composites: photo-like layers, closed-form shapes, and the soft edges of small drawings."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -103,7 +103,7 @@ def test_a_font_file_may_be_given(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line(text: str, font: str, size: tuple[int, int], message: str) -> None:
-    with pytest.raises(UserError, match="^[^\n]*$") as raised:
+    with pytest.raises(UserError, match=r"^[^\n]*$") as raised:
         draw_text(text, font, "#000000", size, CONFIG)
     assert message in str(raised.value)
 
