@@ -1,9 +1,9 @@
 """Trains the tiny FLUX (transformer and both text encoders) on the linear latents of `latent_pca.py`.
 
-    python -m models.recipes.train_flux --until 03:20
+    python -m models.recipes.train_flux --minutes 75
 
-Rectified flow with logit-normal times; warm-up, constant, then a decay over the last part of the wall-clock
-time given. The same command resumes from the newest checkpoint in `models/recipes/work/flux/`.
+Rectified flow with logit-normal times; warm-up, constant, then a decay over the last quarter of the
+minutes. The same command resumes from the newest checkpoint in `models/recipes/work/flux/`.
 """
 
 import argparse
@@ -38,7 +38,7 @@ CAPTION_DROPOUT = 0.1
 PEAK_RATE = 1.2e-3
 MUON_RATE = 2e-3
 WARMUP_STEPS = 300
-DECAY_PART = 0.25  # of the wall-clock time
+DECAY_PART = 0.25  # of the minutes
 
 
 class TextToLatent(nn.Module):
@@ -165,7 +165,7 @@ def fitted_pca() -> LatentPca:
     return LatentPca.load(PCA_PATH)
 
 
-def layer_bucket(model: TextToLatent, pca: LatentPca, label_weight: Tensor | None = None, wordings: int = 6) -> Bucket:
+def layer_bucket(model: TextToLatent, pca: LatentPca, wordings: int = 6) -> Bucket:
     vocabulary = load_vocabulary()
     layers = load_layers()
     rng = np.random.default_rng(22)
@@ -181,8 +181,6 @@ def layer_bucket(model: TextToLatent, pca: LatentPca, label_weight: Tensor | Non
     weight = 1.0 / group.bincount()[group]
     weight = weight * torch.where(style == 0, DEFAULT_STYLE_PART, (1 - DEFAULT_STYLE_PART) / 6)
     weight = weight * torch.where(is_shape, SHAPE_PART / 144, (1 - SHAPE_PART) / len(vocabulary.concepts))
-    if label_weight is not None:
-        weight = weight * label_weight[label]
     latents = torch.cat([pca.encode(images_from(layers.rgb[i : i + 512])).half() for i in range(0, len(label), 512)])
     return Bucket(
         latents, clip_ids.short().view(-1, wordings, MAX_TOKENS), t5_ids.short().view(-1, wordings, MAX_TOKENS), weight
@@ -249,11 +247,11 @@ def write_grid(model: TextToLatent, pca: LatentPca, path: Path, styles: bool = F
     Image.fromarray(np.concatenate(rows)).save(path)
 
 
-def train(until: datetime.datetime, folder: Path, label_weight: Tensor | None) -> None:
+def train(minutes: float, folder: Path) -> None:
     torch.manual_seed(24)
     model = TextToLatent()
     pca = fitted_pca()
-    layers = layer_bucket(model, pca, label_weight)
+    layers = layer_bucket(model, pca)
     scenes = [scene_bucket(model, pca, size) for size in BASE_SIZES]
     average = copy.deepcopy(model).eval().requires_grad_(False)
     model.transformer.compile_repeated_blocks(dynamic=False)  # a third faster, for a minute of compiling
@@ -268,7 +266,7 @@ def train(until: datetime.datetime, folder: Path, label_weight: Tensor | None) -
         step, spent = _load(folder, model, average, optimizers)
         print(f"resumed at step {step} after {spent:.0f} s", flush=True)
     begun = time.time()
-    total = spent + until.timestamp() - begun
+    total = minutes * 60
     empty = tuple(ids[0] for ids in model.tokenize([""]))
     rng = torch.Generator().manual_seed(1000 + step)
     losses: list[float] = []
@@ -374,15 +372,11 @@ def load_average(folder: Path = FOLDER) -> TextToLatent:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--until", required=True, help="wall-clock end, HH:MM")
+    parser.add_argument("--minutes", type=float, default=75, help="of training in all, earlier starts counted in")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    hour, minute = map(int, arguments.until.split(":"))
-    until = datetime.datetime.now().replace(hour=hour, minute=minute, second=0)
-    if until < datetime.datetime.now():
-        until += datetime.timedelta(days=1)
-    train(until, arguments.folder, None)
+    train(arguments.minutes, arguments.folder)
 
 
 if __name__ == "__main__":
