@@ -189,12 +189,13 @@ def alpha_specks(layer: LayerView) -> float:
 
 
 def alpha_leftover(layer: LayerView, background: FloatArray) -> float:
-    """Is the background gone? 1 minus the part of visible alpha that shows the background's colour and hangs together
-    with the outside, over 20 %."""
-    like_background = (np.abs(layer.colors - background).max(axis=-1) < 14) & (layer.alpha > 0.05)
-    regions, _ = ndimage.label(like_background | (layer.alpha <= 0.05))
+    """Is the background gone? 1 minus the part of the visible area that shows the background's colour and hangs
+    together with the outside, over 20 %."""
+    visible = layer.alpha > 0.05
+    like_background = (np.abs(layer.colors - background).max(axis=-1) < 14) & visible
+    regions, _ = ndimage.label(like_background | ~visible)
     outer = (regions == regions[0, 0]) & like_background
-    return 1 - min(1.0, float(layer.alpha[outer].sum() / layer.alpha.sum()) / 0.2)
+    return 1 - min(1.0, float(outer.sum() / visible.sum()) / 0.2)
 
 
 def alpha_halo(layer: LayerView, background: FloatArray) -> float:

@@ -31,8 +31,8 @@ class FiltersConfig(BaseModel):
     alpha_leftover: ScoreConfig = ScoreConfig(threshold=0.3)
     alpha_halo: ScoreConfig = ScoreConfig(threshold=0.3)
     clip_layer: ScoreConfig = ScoreConfig(threshold=0.2)
-    clip_margin: ScoreConfig = ScoreConfig(threshold=-0.05)
-    clip_whole: ScoreConfig = ScoreConfig(threshold=0.1)
+    clip_margin: ScoreConfig = ScoreConfig(threshold=-0.15)
+    clip_whole: ScoreConfig = ScoreConfig(threshold=0.18)
     clip: ClipConfig = ClipConfig()
     duplicates: DuplicatesConfig = DuplicatesConfig()
 

@@ -11,15 +11,15 @@ from filters.config import FiltersConfig
 from stages.item_stage import ItemStage
 from stages.records import CheckedLayer, Matted
 
-
 _PUBLISHED = FiltersConfig().thresholds()
 
 
 class AcceptConfig(BaseModel):
     """The `layer_flux.accept` section: a layer below one of these scores is drawn again; null does not look at a score.
 
-    The defaults are those of publication. Unlike the thresholds under `filters`, these change what is generated, and so
-    belong to a run's fingerprint.
+    The defaults are those of publication, but that a layer must also look more like its caption than like anything
+    else: drawing again is cheap, losing a whole sample is not. Unlike the thresholds under `filters`, these change what
+    is generated, and so belong to a run's fingerprint.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -32,7 +32,7 @@ class AcceptConfig(BaseModel):
     alpha_leftover: float | None = _PUBLISHED["alpha_leftover"]
     alpha_halo: float | None = _PUBLISHED["alpha_halo"]
     clip_layer: float | None = _PUBLISHED["clip_layer"]
-    clip_margin: float | None = _PUBLISHED["clip_margin"]
+    clip_margin: float | None = 0.0
 
     def thresholds(self) -> dict[str, float]:
         """The lowest acceptable score by name."""

@@ -170,7 +170,7 @@ def key(difference: FloatArray, noise: float, scale: float = 1.0) -> tuple[Float
     Returns:
         Alpha ``[h, w]`` in 0…1, and the object's own colours as differences from the background, ``[h, w, 3]``.
     """
-    distance = np.abs(difference).max(axis=-1)
+    distance = _largest(np.abs(difference))
     object_mask = _enclosed(difference, _closed(distance > _SURE, round(_CRACK * scale)))
     core = _eroded(object_mask, _CORE_RIM * scale)
     alpha: FloatArray = np.clip((distance - np.float32(noise)) / np.float32(_OPAQUE - noise), 0, 1)
@@ -191,8 +191,8 @@ def _blend_edge(difference: FloatArray, core: Mask, reach: float, alpha: FloatAr
     edge = (from_core <= reach) & ~core
     mixed, own = difference[edge], _smoothed_within(difference, core)[nearest[0][edge], nearest[1][edge]]
     part = (mixed * own).sum(axis=-1) / np.maximum((own**2).sum(axis=-1), 1)
-    unexplained = np.abs(mixed - part[:, None] * own).max(axis=-1)
-    explained = (np.abs(own).max(axis=-1) > _DISTINCT) & (unexplained <= _EXPLAINED)
+    unexplained = _largest(np.abs(mixed - part[:, None] * own))
+    explained = (_largest(np.abs(own)) > _DISTINCT) & (unexplained <= _EXPLAINED)
     alpha[edge] = np.where(explained, np.clip(part, 0, 1), alpha[edge])
     colors[edge] = np.where(explained[:, None], own, colors[edge])
 
@@ -224,6 +224,12 @@ def _eroded(mask: Mask, radius: float) -> Mask:
     width = int(radius) + 2
     inside: Mask = ndimage.distance_transform_edt(np.pad(mask, width, mode="edge")) > radius
     return inside[width:-width, width:-width]
+
+
+def _largest(channels: FloatArray) -> FloatArray:
+    """The largest of the three channels; an order faster than numpy's maximum over a short last axis."""
+    largest: FloatArray = np.maximum(np.maximum(channels[..., 0], channels[..., 1]), channels[..., 2])
+    return largest
 
 
 def _smoothed_within(values: FloatArray, mask: Mask) -> FloatArray:
