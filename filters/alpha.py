@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +110,7 @@ def alpha_scores(rgba: UInt8Array, raw: UInt8Array | None = None) -> dict[str, f
     if raw is not None:
         frame = raw_view(raw)
         scores["alpha_empty"] = min(scores["alpha_empty"], frame_filled(frame))
-        scores["alpha_rectangle"] = alpha_rectangle(layer, frame.background)
+        scores["alpha_rectangle"] = alpha_rectangle(layer, frame)
         scores["alpha_holes"] = alpha_holes(layer, frame.holes)
         scores["alpha_cut"] = alpha_cut(frame)
         scores["alpha_leftover"] = alpha_leftover(layer, frame.background)
@@ -131,8 +131,7 @@ def view_of(rgba: UInt8Array) -> LayerView | None:
 
 def raw_view(raw: UInt8Array) -> RawView:
     """The picture ``[h, w, 3]`` before matting, its background taken from its border."""
-    border = np.concatenate([raw[0], raw[-1], raw[:, 0], raw[:, -1]])
-    background = np.median(border, axis=0).astype(np.float32)
+    background = np.median(_border(raw), axis=0).astype(np.float32)
     distance = np.abs(raw.astype(np.float32) - background).max(axis=-1)
     return RawView(background, distance, _holes_drawn(distance))
 
@@ -149,20 +148,22 @@ def frame_filled(frame: RawView) -> float:
     return min(1.0, float((frame.distance > _SHOWN).mean()) / 0.02)
 
 
-def alpha_rectangle(layer: LayerView, background: FloatArray | None = None) -> float:
+def alpha_rectangle(layer: LayerView, frame: RawView | None = None) -> float:
     """Is it more than an opaque rectangle? The transparent part of the tight box, over 6 %.
 
-    A box of one plain colour other than the background's is a drawn rectangle and gets 1.
+    A rectangle that was drawn as one gets 1: its drawing left background around it, and its rim does not show any.
+    Where the drawing is not known, only a rectangle of one plain colour counts as drawn.
     """
-    inner = layer.alpha[_RIM + 2 : -_RIM - 2, _RIM + 2 : -_RIM - 2]
-    if inner.size == 0:
+    inner = slice(_RIM + 2, -_RIM - 2)
+    alpha, colors = layer.alpha[inner, inner], layer.colors[inner, inner]
+    if alpha.size == 0:
         return 1.0
-    colors = layer.colors[_RIM + 2 : -_RIM - 2, _RIM + 2 : -_RIM - 2].reshape(-1, 3)
-    commonest = np.median(colors, axis=0)
-    plain = np.abs(colors - commonest).max(axis=1) < 24
-    if plain.mean() > 0.9 and (background is None or np.abs(commonest - background).max() > 24):
-        return 1.0
-    return min(1.0, float((inner < 0.9).mean()) / 0.06)
+    if frame is None:
+        drawn = (np.abs(colors - np.median(colors, axis=(0, 1))).max(axis=-1) < 24).mean() > 0.9
+    else:
+        around = (_border(frame.distance) < _SHOWN).mean() > 0.5
+        drawn = around and (np.abs(_border(colors) - frame.background).max(axis=-1) < _SHOWN).mean() < 0.5
+    return 1.0 if drawn else min(1.0, float((alpha < 0.9).mean()) / 0.06)
 
 
 def alpha_cut(frame: RawView) -> float:
@@ -207,6 +208,11 @@ def alpha_halo(layer: LayerView, background: FloatArray) -> float:
         return 1.0
     like_background = np.abs(layer.colors - background).max(axis=-1) < 14
     return 1 - min(1.0, max(0.0, float(like_background[rim].mean() - like_background[inner].mean())) / 0.5)
+
+
+def _border(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The outermost pixels of ``[h, w, …]`` in one row."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
 def _holes_drawn(distance: FloatArray) -> int:

@@ -62,10 +62,19 @@ def test_a_picture_that_fills_its_box_is_a_rectangle() -> None:
     assert "alpha_rectangle" in flagged(photo)
 
 
-def test_a_drawn_rectangle_of_one_colour_is_sound() -> None:
+def test_a_rectangle_that_was_drawn_is_sound() -> None:
     rgba = np.zeros((SIDE, SIDE, 4), np.uint8)
     rgba[30:90, 20:110] = (200, 30, 30, 255)
     assert flagged(rgba, raw_of(rgba)) == set()
+    assert flagged(rgba) == set()
+    rgba[40:80, 30:100:10] = (250, 250, 250, 255)  # a book with a pattern
+    assert flagged(rgba, raw_of(rgba)) == set()
+
+
+def test_a_drawing_that_fills_its_frame_is_a_rectangle() -> None:
+    scene = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    opaque = np.dstack([scene, np.full((SIDE, SIDE), 255, np.uint8)])
+    assert "alpha_rectangle" in flagged(opaque, scene)
 
 
 @settings(max_examples=30, deadline=None)
