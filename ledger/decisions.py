@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from layered.errors import UserError
 from layered.scores import WHOLE_IMAGE
 from ledger.storage import LocalStorage
+from shards.parquet import read_parquet
 
 DECISIONS_FOLDER = "decisions"
 Verdict = Literal["pro", "keep", "reject", "skip", "undo"]
@@ -108,7 +109,7 @@ def read_decisions(storage: LocalStorage) -> list[Decision]:
             continue
         try:
             with storage.open(name) as stream:
-                rows = pq.read_table(stream).select(DECISION_SCHEMA.names).cast(DECISION_SCHEMA).to_pylist()
+                rows = read_parquet(stream).select(DECISION_SCHEMA.names).cast(DECISION_SCHEMA).to_pylist()
             for row in rows:
                 decision = Decision(**{**row, "reasons": tuple(row["reasons"])})
                 decisions.setdefault(decision.event_id, decision)

@@ -22,6 +22,7 @@ from layered.sidecar import Sidecar
 from ledger.commit import RECORD_SCHEMA, ChunkRevision, Failure, committed
 from ledger.rescoring import rescored_tables
 from ledger.storage import LocalStorage
+from shards.parquet import read_parquet
 from shards.tar import Member, is_sample_member, read_members
 
 INDEX_FILE = "index/records.parquet"
@@ -171,12 +172,12 @@ class RunIndex:
             tables.append(_long_scores(table.filter(pc.is_in(table.column("sample_id"), current))))
         rows = pa.concat_tables(tables)
         rows = rows.append_column("row", pa.array(np.arange(len(rows))))
-        newest = rows.group_by(["sample_id", "layer_index", "name"]).aggregate([("row", "max")]).column("row_max")
-        rows = rows.take(newest).drop_columns(["row"])
+        groups = rows.group_by(["sample_id", "layer_index", "name"], use_threads=False)
+        rows = rows.take(groups.aggregate([("row", "max")]).column("row_max")).drop_columns(["row"])
         position = [self._position[sample_id] for sample_id in rows.column("sample_id").to_pylist()]
-        return rows.append_column("position", pa.array(position, pa.int64())).sort_by(
-            [("position", "ascending"), ("layer_index", "ascending"), ("name", "ascending")]
-        )
+        rows = rows.append_column("position", pa.array(position, pa.int64()))
+        order = [(name, "ascending") for name in ("position", "layer_index", "name")]
+        return rows.take(pc.sort_indices(rows, order))
 
     @cached_property
     def _score_bounds(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -220,7 +221,7 @@ def read_record(storage: LocalStorage, commit: ChunkRevision) -> pa.Table:
     """One commit record, rows of `RECORD_SCHEMA`. Raises UserError when the file is damaged."""
     try:
         with storage.open(commit.record) as stream:
-            return pq.read_table(stream).cast(RECORD_SCHEMA)
+            return read_parquet(stream).cast(RECORD_SCHEMA)
     except (pa.ArrowException, OSError) as error:
         raise UserError(
             f"{storage.path(commit.record)} is damaged ({error}): remove it to have the chunk made again"
@@ -255,7 +256,7 @@ def _read_index(storage: LocalStorage) -> tuple[pa.Table, dict[ChunkRevision, st
     """The stored index and the commits it covers, with their versions; empty when there is none that can be read."""
     try:
         with storage.open(INDEX_FILE) as stream:
-            table = pq.read_table(stream)
+            table = read_parquet(stream)
         commits = json.loads((table.schema.metadata or {})[_COMMITS_KEY])
         covered = {ChunkRevision(chunk, revision): version for chunk, revision, version in commits}
         return table.cast(_INDEX_SCHEMA), covered

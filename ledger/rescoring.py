@@ -19,6 +19,7 @@ from layered.scores import Score
 from ledger.commit import CHUNKS_FOLDER, FEATURES_TYPE, ChunkRevision
 from ledger.storage import LocalStorage
 from shards.manifest import SCORE_TYPE, score_row
+from shards.parquet import read_parquet
 
 SCORES_FOLDER = "scores"
 RESCORED_SCHEMA = pa.schema([("sample_id", pa.string()), ("scores", pa.list_(SCORE_TYPE)), ("features", FEATURES_TYPE)])
@@ -90,7 +91,7 @@ def rescored_tables(storage: LocalStorage) -> list[tuple[ChunkRevision, pa.Table
 
 def _read(storage: LocalStorage, name: str) -> pa.Table:
     with storage.open(name) as stream:
-        return pq.read_table(stream, schema=RESCORED_SCHEMA)
+        return read_parquet(stream).cast(RESCORED_SCHEMA)
 
 
 def _settings_name(number: int) -> str:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from layered.errors import UserError
 from ledger.storage import LocalStorage
+from shards.parquet import read_parquet
 
 RUN_FILE = "run.json"
 PLAN_FILE = "plan.parquet"
@@ -133,7 +133,7 @@ class RunDirectory:
     def planned_samples(self) -> list[PlannedSample]:
         """All samples of the plan, in its order."""
         try:
-            table = pq.read_table(self.path / PLAN_FILE, columns=["sample_id", "split"])
+            table = read_parquet(self.path / PLAN_FILE, ["sample_id", "split"])
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{self.path / PLAN_FILE} cannot be read ({error}): start a new run") from error
         columns = table.column("sample_id").to_pylist(), table.column("split").to_pylist()

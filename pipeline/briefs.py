@@ -169,7 +169,7 @@ def _read_prismlayers(path: Path) -> Iterator[_Row]:
         raise UserError(f"there is no .parquet file in {path} (plan.briefs.path)")
     for file in files:
         try:
-            with pq.ParquetFile(file) as parquet:
+            with pq.ParquetFile(file, pre_buffer=False) as parquet:
                 yield from _rows_of_parquet(file, parquet)
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"cannot read {file} as Parquet: {' '.join(str(error).split())}") from error
@@ -184,7 +184,7 @@ def _rows_of_parquet(file: Path, parquet: pq.ParquetFile) -> Iterator[_Row]:
         raise UserError(f"{file} lacks the PrismLayers column {missing[0]!r}; it has {', '.join(columns[:8])} …")
     wanted = [*_WANTED_COLUMNS, *(name for name in columns if re.fullmatch(r"layer_\d\d_(caption|box)", name))]
     number = 0
-    for batch in parquet.iter_batches(batch_size=16, columns=wanted):
+    for batch in parquet.iter_batches(batch_size=16, columns=wanted, use_threads=False):
         for row in batch.to_pylist():
             number += 1
             yield file, number, _brief_or_bad(file, number, row, _fields_of_row)

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from filters.config import FiltersConfig
@@ -30,6 +29,7 @@ from ledger.run_directory import RUN_FILE, SHARDS_FOLDER, RunDirectory
 from ledger.selection import flagged
 from pipeline.exploded_view import exploded_view
 from shards.manifest import MANIFEST_FILE
+from shards.parquet import read_parquet
 from shards.reader import Publication, iterate_tar
 
 MOST_LINES = 200
@@ -306,7 +306,7 @@ def _unpadded(key: str) -> str:
 def _published_ids(folder: Path) -> frozenset[str]:
     """Samples of the current publication; none where there is no publication, or only a damaged one."""
     try:
-        return frozenset(pq.read_table(folder / MANIFEST_FILE, columns=["sample_id"]).column("sample_id").to_pylist())
+        return frozenset(read_parquet(folder / MANIFEST_FILE, ["sample_id"]).column("sample_id").to_pylist())
     except (OSError, pa.ArrowException):
         return frozenset()
 

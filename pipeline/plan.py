@@ -32,6 +32,7 @@ from pipeline.briefs import BriefList
 from pipeline.config import RunConfig
 from pipeline.plan_config import PlanConfig
 from pipeline.prompts import base_prompt, layer_prompt, nearest_size
+from shards.parquet import read_parquet
 from stages.layer_flux import ResolvedLayerFlux, resolve_defaults
 from stages.records import BASE_IMAGE, Draw, TextDraw
 
@@ -119,7 +120,8 @@ class Plan:
         draws = self.table["draws"].combine_chunks()
         batches = pc.struct_field(pc.list_flatten(draws), "batch")
         chunks = self.table["chunk"].take(pc.list_parent_indices(draws))
-        return int(pa.table({"chunk": chunks, "batch": batches}).group_by(["chunk", "batch"]).aggregate([]).num_rows)
+        places = pa.table({"chunk": chunks, "batch": batches})
+        return int(places.group_by(["chunk", "batch"], use_threads=False).aggregate([]).num_rows)
 
     def chunks(self) -> Iterator[ChunkPlan]:
         """All chunks in order, each built when it is asked for."""
@@ -133,7 +135,7 @@ class Plan:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Plan:
-        return cls(pq.read_table(io.BytesIO(data), schema=SCHEMA))
+        return cls(read_parquet(io.BytesIO(data)).cast(SCHEMA))
 
     def write(self, path: Path) -> None:
         path.write_bytes(self.to_bytes())

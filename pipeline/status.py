@@ -20,6 +20,7 @@ from ledger.commit import Failure
 from ledger.index import RunIndex
 from ledger.run_directory import LOCK_FILE, PLAN_FILE, SHARDS_FOLDER, RunDirectory
 from shards.manifest import MANIFEST_FILE, publication_fingerprint
+from shards.parquet import read_parquet
 
 EXAMPLES = 3
 """Failed samples that are named for each stage."""
@@ -162,7 +163,7 @@ def _failures_table(failures: tuple[StageFailures, ...]) -> Table:
 def _planned(run: RunDirectory) -> tuple[int, int]:
     """Samples and chunks of the plan."""
     try:
-        chunks = pq.read_table(run.path / PLAN_FILE, columns=["chunk"]).column("chunk")
+        chunks = read_parquet(run.path / PLAN_FILE, ["chunk"]).column("chunk")
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{run.path / PLAN_FILE} cannot be read ({error}): start a new run") from error
     return len(chunks), pc.count_distinct(chunks).as_py()

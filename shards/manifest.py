@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from layered.scores import Score
 from layered.sidecar import Sidecar
+from shards.parquet import read_parquet
 from shards.tar import Member
 
 MANIFEST_FILE = "manifest.parquet"
@@ -139,7 +140,7 @@ def file_sha256(path: Path) -> str:
 def read_manifest(folder: Path) -> pa.Table:
     """Rows of `MANIFEST_SCHEMA`. Raises ValueError when there is no manifest or it is damaged."""
     try:
-        return pq.read_table(folder / MANIFEST_FILE)
+        return read_parquet(folder / MANIFEST_FILE)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{MANIFEST_FILE} cannot be read: {error}") from error
 

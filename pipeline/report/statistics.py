@@ -10,11 +10,11 @@ from itertools import groupby
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ledger.run_directory import PLAN_FILE, RunDirectory
 from pipeline.pools import BatchReport
+from shards.parquet import read_parquet
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def plan_numbers(run: RunDirectory, batch_size: int | None) -> PlanNumbers:
     Args:
         batch_size: places in a batch; where it is not known, that of the largest batch.
     """
-    table = pq.read_table(run.path / PLAN_FILE, columns=["chunk", "draws"])
+    table = read_parquet(run.path / PLAN_FILE, ["chunk", "draws"])
     draws = table.column("draws").combine_chunks()
     places = pa.table(
         {
@@ -107,7 +107,7 @@ def plan_numbers(run: RunDirectory, batch_size: int | None) -> PlanNumbers:
             "batch": pc.struct_field(pc.list_flatten(draws), "batch"),
         }
     )
-    batches = places.group_by(["chunk", "batch"]).aggregate([([], "count_all")]).column("count_all")
+    batches = places.group_by(["chunk", "batch"], use_threads=False).aggregate([([], "count_all")]).column("count_all")
     fill = None
     if len(batches):
         fill = len(places) / (len(batches) * (batch_size or pc.max(batches).as_py()))
