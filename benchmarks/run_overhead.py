@@ -1,8 +1,9 @@
 """How much of its time a generator works: the executor of a run, with a generator that only waits.
 
-A stand-in for LayerFLUX takes 50 ms for each layer and paints a disc; everything behind it is real: matting, checks
-with CLIP, composing, filters, encoding, commits. The busy share of the generator's workers is the time they spent in
-batches over the time from their first batch to their last.
+A stand-in for LayerFLUX takes 50 ms for each layer and paints a disc. Everything behind it is real: matting, checks,
+composing, filters, encoding, commits; in the rows "cheap" pictures are matted as small as they are and CLIP is left
+out, so that two cores can keep up with two generators. The busy share of the generator's workers is the time they spent
+in batches over the time from their first batch to their last.
 
     python -m benchmarks.run_overhead [--workers 2] [--samples 96] [--json FILE]
 """
@@ -54,9 +55,16 @@ class FixedLatency(Stage[Draw, Drawn]):
         return Drawn(draw, rgb, (batch, width, height), "fixed latency", "", "")
 
 
-def measure(workers: int, samples: int, seconds_per_layer: float) -> dict[str, Any]:
-    """One run; times in seconds."""
+CHEAP = (
+    *("matting.min_side=1", "layer_flux.accept.clip_layer=null", "layer_flux.accept.clip_margin=null"),
+    *(f"filters.{name}.enabled=false" for name in ("clip_layer", "clip_margin", "clip_whole")),
+)
+
+
+def measure(workers: int, samples: int, seconds_per_layer: float, behind: str) -> dict[str, Any]:
+    """One run; times in seconds. `behind` the generator the stages are ``cheap`` or as the demo has them (``demo``)."""
     overrides = [
+        *(CHEAP if behind == "cheap" else ()),
         f"plan.samples={samples}",
         f"executor.workers={workers}",
         # A disc is never what a caption says: without this, every layer would be drawn again.
@@ -80,6 +88,7 @@ def measure(workers: int, samples: int, seconds_per_layer: float) -> dict[str, A
     light = sum(report.ended - report.started for report in reports if report.stage != "layer_flux")
     layers = sum(report.items for report in batches)
     return {
+        "behind": behind,
         "workers": workers,
         "layers": layers,
         "batches": len(batches),
@@ -97,13 +106,17 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05, help="seconds per layer")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    rows = [measure(workers, arguments.samples, arguments.latency) for workers in arguments.workers]
+    rows = [
+        measure(workers, arguments.samples, arguments.latency, behind)
+        for behind in ("cheap", "demo")
+        for workers in arguments.workers
+    ]
     table = Table(title=f"generator of {1000 * arguments.latency:g} ms a layer; {machine()}")
     for name in rows[0]:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*(f"{value}" for value in row.values()))
-    Console().print(table)
+    Console(width=120).print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
 
