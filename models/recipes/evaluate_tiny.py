@@ -24,6 +24,7 @@ from layered.rendering import contact_sheet
 from layered.seeds import derive_seed
 from models import TINY
 from models.recipes.cards import write_section
+from models.recipes.sprites import on_gray, place
 from models.vocabulary import load_vocabulary
 from stages.generator import Generator, load_generator
 from stages.layer_flux import LayerFluxConfig, resolve_defaults
@@ -94,6 +95,20 @@ def draw(generator: Generator, judge: Judge, wanted: Sequence[Case]) -> tuple[li
     return outcomes, seconds / len(wanted)
 
 
+def drawn_preferred(judge: Judge, outcomes: Sequence[Outcome]) -> float:
+    """How often the judge is surer of a drawn layer than of its sprite on the same gray through the same matting.
+
+    Over the default style's drawings of concepts; 0.5 means that the judge prefers neither.
+    """
+    vocabulary, matter = load_vocabulary(), matter_of(MattingConfig())
+    matter.setup()
+    drawn = [o for o in outcomes if o.case.label in vocabulary.concepts and o.case.style == vocabulary.default_style]
+    sprites = [matter.matte(on_gray(place(o.case.label, o.case.style, 0.79, (0.0, 0.0))))[0] for o in drawn]
+    rows, columns = np.arange(len(drawn)), [judge.index(outcome.case.label) for outcome in drawn]
+    of_drawn = judge.log_probabilities([outcome.layer for outcome in drawn])[rows, columns]
+    return float(np.mean(of_drawn > judge.log_probabilities(sprites)[rows, columns]))
+
+
 def right(outcomes: Sequence[Outcome]) -> float:
     return float(np.mean([outcome.named == outcome.case.label for outcome in outcomes]))
 
@@ -129,6 +144,7 @@ def summary_table(facts: Mapping[str, Any]) -> str:
         ("all layers together", f"{facts['top1_all']:.1%}"),
         ("backgrounds flat (standard deviation ≤ 4/255 outside the object)", f"{facts['flat_backgrounds']:.1%}"),
         ("median standard deviation of the background", f"{facts['median_background_std']:.2f}/255"),
+        ("judge surer of the drawing than of its sprite (0.5: prefers neither)", f"{facts['judge_prefers_drawn']:.3f}"),
         ("seconds per layer, one CPU core, batches of 12", f"{facts['seconds_per_layer']:.3f}"),
     ]
     return "\n".join(["| measured | value |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)])
@@ -175,7 +191,10 @@ def main() -> None:
     if arguments.limit:
         wanted = wanted[:: max(1, len(wanted) // arguments.limit)]
     outcomes, seconds = draw(generator, judge, wanted)
-    facts = summary(outcomes, seconds) | {"judge": judge.validity}
+    facts = summary(outcomes, seconds) | {
+        "judge": judge.validity,
+        "judge_prefers_drawn": round(drawn_preferred(judge, outcomes), 4),
+    }
     print(json.dumps(facts, indent=1))
     if not arguments.limit:
         (arguments.model / "evaluation.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")

@@ -22,7 +22,7 @@ from models.recipes.word_tokenizers import MAX_TOKENS
 from models.vocabulary import load_vocabulary
 
 TINY = Path(__file__).resolve().parents[1] / "layerprism-tiny"
-REVISION = "1"
+REVISION = "2"
 
 
 def pipeline_from(flux_folder: Path) -> Any:
@@ -48,9 +48,9 @@ def call_facts(layer_side: int, base_sizes: list[list[int]]) -> dict[str, Any]:
         "revision": REVISION,
         "licence": "Apache-2.0",
         "dtype": "float32",
-        "true_cfg_scale": 3.0,
+        "true_cfg_scale": 2.5,
         "guidance_scale": 1.0,
-        "num_inference_steps": 14,
+        "num_inference_steps": 8,
         "max_sequence_length": MAX_TOKENS,
         "negative_prompt": "",
         "prompt_template": vocabulary.templates.prompt,

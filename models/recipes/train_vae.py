@@ -1,6 +1,6 @@
 """Trains the autoencoder on the linear latents: the encoder regresses them, the decoder inverts them.
 
-    python -m models.recipes.train_vae --minutes 12
+    python -m models.recipes.train_vae --minutes 35
 
 The same command resumes until the minutes are spent. Writes `models/recipes/work/vae.safetensors`.
 """
@@ -21,12 +21,12 @@ from layered.torchvision_cure import ensure_torchvision
 from models import TINY
 from models.recipes.cards import write_section
 from models.recipes.designs import draw_design
-from models.recipes.drawings import BASE_SIZES, WORK, load_layers, load_scenes
+from models.recipes.drawings import BASE_SIZES, DRAWINGS, WORK, load_layers, load_scenes
 from models.recipes.train_flux import fitted_pca, images_from
 
 PATH = WORK / "vae.safetensors"
-DESIGNS_PATH = WORK / "drawings" / "designs_128.npy"
-BATCH = 32
+DESIGNS_PATH = DRAWINGS / "designs_128.npy"
+BATCH = 16
 DESIGN_BATCH = 8
 RATE = 2e-3
 LATENT_NOISE = 0.06  # of the latents' size: what the transformer leaves undone
@@ -166,7 +166,7 @@ def _save(vae: Any, averaged: Any, spent: float, step: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--minutes", type=float, default=35)
     torch.set_num_threads(1)
     train(parser.parse_args().minutes)
 
