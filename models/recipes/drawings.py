@@ -15,7 +15,7 @@ from models.recipes.sprites import on_gray, place
 from models.vocabulary import load_vocabulary
 
 WORK = Path(__file__).parent / "work"
-DRAWINGS = WORK / "drawings_96"
+DRAWINGS = WORK / "drawings"
 LAYER_SIDE = 96
 BASE_SIZES = ((96, 96), (128, 80), (80, 128))  # (width, height)
 _CONCEPT_VARIANTS = 6  # per style; the default style has twice as many

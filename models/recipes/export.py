@@ -42,7 +42,8 @@ def pipeline_from(flux_folder: Path) -> Any:
     )
 
 
-def call_facts(layer_side: int, base_sizes: list[list[int]]) -> dict[str, Any]:
+def call_facts() -> dict[str, Any]:
+    """What stands in `layerprism.json`."""
     vocabulary = load_vocabulary()
     return {
         "revision": REVISION,
@@ -58,22 +59,18 @@ def call_facts(layer_side: int, base_sizes: list[list[int]]) -> dict[str, Any]:
         "suffix": vocabulary.suffixes[0],
         "default_style": vocabulary.default_style,
         "background": list(BACKGROUND),
-        "layer_sizes": [[layer_side, layer_side]],
-        "base_sizes": base_sizes,
+        "layer_sizes": [[LAYER_SIDE, LAYER_SIDE]],
+        "base_sizes": [list(size) for size in BASE_SIZES],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flux", type=Path, default=FOLDER, help="the folder of train_flux's checkpoint")
-    parser.add_argument("--layer-side", type=int, default=LAYER_SIDE)
     arguments = parser.parse_args()
-    side = arguments.layer_side
-    base_sizes = [[width * side // LAYER_SIDE // 16 * 16, height * side // LAYER_SIDE // 16 * 16]
-                  for width, height in BASE_SIZES]  # fmt: skip
     # Weights rest in half precision, which halves the repository, and are computed with in float32.
     pipeline_from(arguments.flux).to(dtype=torch.float16).save_pretrained(TINY)
-    (TINY / "layerprism.json").write_text(json.dumps(call_facts(side, base_sizes), indent=1) + "\n", "utf-8")
+    (TINY / "layerprism.json").write_text(json.dumps(call_facts(), indent=1) + "\n", "utf-8")
     for path in sorted(TINY.rglob("*.safetensors")):
         print(f"{path.relative_to(TINY)} {path.stat().st_size / 1e6:.1f} MB")
 

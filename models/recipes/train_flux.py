@@ -1,6 +1,6 @@
 """Trains the tiny FLUX (transformer and both text encoders) on the linear latents of `latent_pca.py`.
 
-    python -m models.recipes.train_flux --minutes 75
+    python -m models.recipes.train_flux --minutes 77
 
 Rectified flow with logit-normal times; warm-up, constant, then a decay over the last quarter of the
 minutes. The same command resumes from the newest checkpoint in `models/recipes/work/flux/`.
@@ -157,11 +157,10 @@ def images_from(rgb: UInt8Array) -> Tensor:
 
 
 def fitted_pca() -> LatentPca:
+    """The linear latents, fitted at the first call to a part of the layers and scenes and kept ever after."""
     if not PCA_PATH.exists():
-        some = [images_from(load_layers().rgb[::4])]
-        patches = [*some, *(images_from(load_scenes(BASE_SIZES[0]).rgb[::2]).repeat(1, 1, 1, 1),)]
-        PCA_PATH.parent.mkdir(parents=True, exist_ok=True)
-        LatentPca.fit(torch.cat(patches)).save(PCA_PATH)
+        pictures = [images_from(load_layers().rgb[::4]), images_from(load_scenes(BASE_SIZES[0]).rgb[::2])]
+        LatentPca.fit(torch.cat(pictures)).save(PCA_PATH)
     return LatentPca.load(PCA_PATH)
 
 
@@ -372,7 +371,7 @@ def load_average(folder: Path = FOLDER) -> TextToLatent:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=75, help="of training in all, earlier starts counted in")
+    parser.add_argument("--minutes", type=float, default=77, help="of training in all, earlier starts counted in")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

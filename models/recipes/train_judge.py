@@ -1,6 +1,6 @@
 """Trains the judge and writes `models/layerprism-judge` with its own validity.
 
-python -m models.recipes.train_judge --minutes 10
+python -m models.recipes.train_judge --minutes 9
 """
 
 import argparse
@@ -164,7 +164,7 @@ def export(network: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=9)
     torch.set_num_threads(1)
     export(train(parser.parse_args().minutes))
 

@@ -1,6 +1,6 @@
 """Trains the autoencoder on the linear latents: the encoder regresses them, the decoder inverts them.
 
-    python -m models.recipes.train_vae --minutes 35
+    python -m models.recipes.train_vae --minutes 32
 
 The same command resumes until the minutes are spent. Writes `models/recipes/work/vae.safetensors`.
 """
@@ -166,7 +166,7 @@ def _save(vae: Any, averaged: Any, spent: float, step: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=35)
+    parser.add_argument("--minutes", type=float, default=32)
     torch.set_num_threads(1)
     train(parser.parse_args().minutes)
 
