@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 
-.PHONY: demo test test-all lint bench tiny install
+.PHONY: demo test test-all lint bench tiny schema install
 
 # Reinstalled when the project's description changes.
 $(VENV)/.installed: pyproject.toml
@@ -18,7 +18,7 @@ install: $(VENV)/.installed
 demo: install  ## briefs to shards with the embedded model, on this machine's CPU
 	$(BIN)/layerprism run configs/demo.yaml --out $(RUN)
 	$(BIN)/layerprism verify $(RUN)
-	@echo "Look at $(RUN)/report/index.html, or: $(BIN)/layerprism inspect $(RUN)"
+	@echo "Open $(RUN)/report/index.html in a browser. One sample in the terminal: $(BIN)/layerprism inspect $(RUN) s0000000"
 
 test: install  ## everything but the slow tests
 	$(BIN)/python -m pytest
@@ -31,6 +31,21 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install
+bench: install  ## a few minutes; needs the emoji font for the thresholds
+	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.run_overhead
 	$(BIN)/python -m benchmarks.shards
+	$(BIN)/python -m benchmarks.filter_thresholds
+
+# Three hours on one core; needs Debian's fonts-noto-color-emoji. Each training goes on where it was stopped.
+tiny: install  ## trains the embedded models again
+	$(BIN)/python -m models.recipes.drawings
+	$(BIN)/python -m models.recipes.train_flux
+	$(BIN)/python -m models.recipes.train_vae
+	$(BIN)/python -m models.recipes.train_clip
+	$(BIN)/python -m models.recipes.train_judge
+	$(BIN)/python -m models.recipes.export
+	$(BIN)/python -m models.recipes.evaluate_tiny
+
+schema: install  ## configs/run.schema.json, after a configuration class has changed
+	$(BIN)/python -c 'from pathlib import Path; from pipeline.config import write_config_schema as write; write(Path("configs/run.schema.json"))'
