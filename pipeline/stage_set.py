@@ -5,13 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stages.filtering import Filtering
-from stages.layer_check import LayerCheck
-from stages.layer_flux import LayerFlux
-from stages.matting import Matting
-from stages.multi_layer_flux import MultiLayerFlux
-from stages.text_layer import TextLayers
-
 from ledger.storage import LocalStorage
 from pipeline.chunk_flow import LAYER_FLUX
 from pipeline.committing import Committing
@@ -20,7 +13,13 @@ from pipeline.executor import PoolSpec
 from pipeline.executor_config import ExecutorConfig
 from pipeline.packing import Packing
 from pipeline.recalling import Recalling, Recomposing
+from stages.filtering import Filtering
+from stages.layer_check import LayerCheck
+from stages.layer_flux import LayerFlux
+from stages.matting import Matting
+from stages.multi_layer_flux import MultiLayerFlux
 from stages.stage import Stage
+from stages.text_layer import TextLayers
 
 
 @dataclass(frozen=True)
