@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,7 @@ from rich.console import Console
 from layered.errors import FailedWorkError, UserError
 
 if TYPE_CHECKING:
+    from layered import Brief
     from pipeline.briefs import BriefList
     from pipeline.config import RunConfig
     from pipeline.run import RunSession
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 FAILED_WORK = 1
 WRONG_INPUT = 2
 STOPPED = 130
+
+WORDS_LOOKED_AT = 10_000
+"""Briefs that are searched for unknown words when a run starts; `plan` looks at all of them."""
 
 app = typer.Typer(
     name="layerprism",
@@ -67,9 +71,11 @@ def layer(
     set_: Overrides = None,
 ) -> None:
     """Draws one transparent layer."""
-    from pipeline.single import draw_layer, write_png
+    from pipeline.single import brief_of, draw_layer, write_png
 
-    write_png(output, draw_layer(caption, style, seed, _config_or_default(config, set_)))
+    loaded = _config_or_default(config, set_)
+    _warn_of_unknown_words([brief_of(caption, style)], loaded)
+    write_png(output, draw_layer(caption, style, seed, loaded))
     console.print(f"{output}")
 
 
@@ -122,6 +128,7 @@ def run(
     loaded = load_config(config, set_ or [])
     briefs = load_briefs(loaded.plan, loaded.seed)
     _say_left_out(briefs)
+    _warn_of_unknown_words(briefs.briefs[:WORDS_LOOKED_AT], loaded)
     session = run_again(out, loaded, briefs, steps) if steps else new_run(out, loaded, briefs)
     with session.driving(), _stopped_by_ctrl_c():
         asyncio.run(session.again(steps, console) if steps else session.make(briefs, console))
@@ -216,6 +223,16 @@ def _say_left_out(briefs: BriefList) -> None:
     """Names each bad brief that `plan.skip_bad_briefs` goes without."""
     for bad in briefs.left_out:
         console.print(f"left out: {bad}", soft_wrap=True)
+
+
+def _warn_of_unknown_words(briefs: Sequence[Brief], config: RunConfig) -> None:
+    """Says which words the embedded model cannot read: it draws something else then."""
+    from pipeline.plan_summary import unknown_words_of
+
+    words = sorted({word for brief in briefs for word in unknown_words_of(brief, config)})
+    if words:
+        shown = ", ".join(words[:10]) + (", …" if len(words) > 10 else "")
+        print(f"warning: {config.layer_flux.model} does not know: {shown}", file=sys.stderr)
 
 
 def _publish(session: RunSession, prune: bool) -> None:

@@ -64,8 +64,7 @@ def describe_plan(plan: Plan, config: RunConfig) -> PlanSummary:
             pixels += sum(draw.size[0] * draw.size[1] for batch in chunk.batches for draw in batch)
         for sample in chunk.samples:
             pixels += 2 * _stored_pixels(sample.brief)
-            if config.layer_flux.model == EMBEDDED_MODEL:
-                unknown_words.update(_unknown_words(sample.brief))
+            unknown_words.update(unknown_words_of(sample.brief, config))
     seconds = price = None
     if settings.seconds_per_layer is not None:
         seconds = generated * settings.seconds_per_layer / config.executor.workers
@@ -127,6 +126,9 @@ def _stored_pixels(brief: Brief) -> int:
     return 2 * Box.canvas(brief.canvas).area + sum(layer.placed_box().area for layer in brief.layers)
 
 
-def _unknown_words(brief: Brief) -> set[str]:
+def unknown_words_of(brief: Brief, config: RunConfig) -> set[str]:
+    """The words of a brief that the embedded model cannot read; none where another model draws."""
+    if config.layer_flux.model != EMBEDDED_MODEL:
+        return set()
     captions = [brief.base_caption, *(layer.caption or "" for layer in brief.layers if layer.kind == "image")]
     return set(load_vocabulary().unknown_words(" ".join([*captions, brief.style])))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from layered import UserError
+from layered import Brief, BriefLayer, UserError
 from layered.arrays import Color, UInt8Array
 from layered.placing import alpha_box, trim
 from layered.png import encode_png
@@ -44,6 +44,12 @@ def draw_layer(caption: str, style: str, seed: int, config: RunConfig) -> UInt8A
     if alpha_box(matted.rgba) is None:
         raise UserError(f"the model drew nothing for {caption!r}: try another --seed, or words of its vocabulary")
     return trim(matted.rgba)
+
+
+def brief_of(caption: str, style: str) -> Brief:
+    """A brief of one layer, for whoever looks at the words of briefs."""
+    layer = BriefLayer(caption=caption, box=(0, 0, 64, 64))
+    return Brief(id="layer", canvas=(64, 64), style=style, whole_caption=caption, base_caption="", layers=(layer,))
 
 
 def matte_files(images: Sequence[Path], folder: Path, background: str | None, config: RunConfig) -> list[Path]:

@@ -136,6 +136,14 @@ def test_one_layer_is_drawn_and_the_same_seed_draws_it_again(layerprism: Command
     assert alpha.min() == 0
 
 
+def test_unknown_words_are_warned_of_and_the_layer_is_drawn_all_the_same(layerprism: Command, tmp_path: Path) -> None:
+    picture = tmp_path / "zeppelin.png"
+    code, _, errors = layerprism("layer", "a red zeppelin", "-o", picture, "--set", "layer_flux.steps=2")
+    assert code == 0
+    assert "warning: layerprism-tiny does not know: zeppelin\n" in errors
+    assert picture.exists()
+
+
 def test_pictures_are_matted_at_their_own_size(layerprism: Command, tmp_path: Path) -> None:
     y, x = np.mgrid[:80, :100]
     disc = (x - 50) ** 2 + (y - 40) ** 2 < 30**2
