@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
+from layered.errors import FailedWorkError
 from layered.seeds import derive_seed
 from ledger.commit import ChunkRevision
 from pipeline.committing import Commit, CommitEntry, Committed
@@ -96,10 +97,12 @@ async def score_and_pack(composed: Sequence[Handle], pools: Pools, chunk: int) -
 
 
 async def commit_chunk(commit: Commit, pools: Pools) -> Committed:
-    """Writes a chunk's tar and record. Raises RuntimeError when that fails: there is no sample to blame for it."""
+    """Writes a chunk's tar and record. Raises FailedWorkError when that fails: there is no sample to blame for it."""
     (committed,) = await pools.fetch(COMMITTING, [commit], commit.revision.chunk)
     if isinstance(committed, Failed):
-        raise RuntimeError(f"chunk {commit.revision.name} could not be written: {committed.error}")
+        raise FailedWorkError(
+            f"chunk {commit.revision.name} could not be written: {committed.error}. The same command goes on from here"
+        )
     assert isinstance(committed, Committed)
     return committed
 

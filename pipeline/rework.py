@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from layered import UserError
+from layered.errors import FailedWorkError
 from ledger.commit import ChunkRevision, committed, next_revision
 from ledger.index import RunIndex, SampleRecord
 from ledger.rescoring import Rescored, ScorePass
@@ -150,6 +151,6 @@ async def _each_commit(
 
 def _rescored(scored: Any) -> Rescored:
     if isinstance(scored, Failed):
-        raise RuntimeError(f"sample {scored.sample_id} could not be scored in {scored.stage}: {scored.error}")
+        raise FailedWorkError(f"sample {scored.sample_id} could not be scored in {scored.stage}: {scored.error}")
     assert isinstance(scored, Scored)
     return Rescored(scored.sample_id, scored.scores, scored.features)

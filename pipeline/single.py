@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from layered import Brief, BriefLayer, UserError
 from layered.arrays import Color, UInt8Array
+from layered.errors import FailedWorkError
 from layered.placing import alpha_box, trim
 from layered.png import encode_png
 from layered.seeds import derive_seed
@@ -27,7 +28,7 @@ def draw_layer(caption: str, style: str, seed: int, config: RunConfig) -> UInt8A
 
     Raises:
         UserError: when the model is missing.
-        RuntimeError: when the matte of what was drawn is empty.
+        FailedWorkError: when what was drawn cannot be matted.
     """
     settings = resolve_defaults(config.layer_flux)
     prompt = layer_prompt(caption, style, settings)
@@ -39,7 +40,7 @@ def draw_layer(caption: str, style: str, seed: int, config: RunConfig) -> UInt8A
     except StageError as error:
         raise error.for_the_run() from error
     if isinstance(matted, Failed):
-        raise RuntimeError(f"{matted.stage} failed: {matted.error}")
+        raise FailedWorkError(f"{matted.stage} failed: {matted.error}")
     assert isinstance(matted, Matted)
     if alpha_box(matted.rgba) is None:
         raise UserError(f"the model drew nothing for {caption!r}: try another --seed, or words of its vocabulary")

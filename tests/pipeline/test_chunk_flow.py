@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from layered import Brief, BriefLayer
+from layered.errors import FailedWorkError
 from layered.seeds import derive_seed
 from pipeline.chunk_flow import FlowSettings, batches_by_size, best_of, make_chunk
 from pipeline.committing import Commit, Committed
@@ -192,6 +193,19 @@ def test_a_later_attempt_that_breaks_does_not_spoil_the_earlier_one() -> None:
         chunk_of(1, 1), lambda draw: (False, 0.1), broken={"layer_flux": lambda draw: draw.attempt == 1}
     )
     assert chosen(compositions) == [[(0, 0)]]
+
+
+def test_a_chunk_that_cannot_be_written_ends_the_run_in_one_line() -> None:
+    class FullDisk(ShufflingPools):
+        async def fetch(self, stage: str, items: Sequence[Any], chunk: int) -> list[Any]:
+            if stage == "committing":
+                return [Failed("chunk 00005", stage, "OSError: No space left on device", "")]
+            return await super().fetch(stage, items, chunk)
+
+    chunk = ChunkPlan(5, (), (), ())
+    pools = FullDisk({name: Fake(name, str) for name in ("text_layer", "multi_layer_flux", "filtering", "packing")}, 0)
+    with pytest.raises(FailedWorkError, match="chunk 00005 could not be written: OSError: No space left"):
+        asyncio.run(make_chunk(chunk, 0, pools, SETTINGS))
 
 
 def test_further_attempts_are_batched_by_size_in_order_of_sample_and_layer() -> None:
