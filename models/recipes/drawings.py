@@ -1,6 +1,6 @@
 """All training pictures, rendered once: layers on gray and scenes, with what they show.
 
-python -m models.recipes.drawings        writes models/recipes/work/drawings/
+python -m models.recipes.drawings        writes models/recipes/checkpoints/drawings/
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -14,8 +14,8 @@ from models.recipes.scenes import paint, soften
 from models.recipes.sprites import on_gray, place
 from models.vocabulary import load_vocabulary
 
-WORK = Path(__file__).parent / "work"
-DRAWINGS = WORK / "drawings"
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+DRAWINGS = CHECKPOINTS / "drawings"
 LAYER_SIDE = 96
 BASE_SIZES = ((96, 96), (128, 80), (80, 128))  # (width, height)
 _CONCEPT_VARIANTS = 6  # per style; the default style has twice as many

@@ -28,13 +28,13 @@ from models.recipes.captions import layer_phrase, reworded
 from models.recipes.cards import number_table, write_section
 from models.recipes.degrade import drawn_layers
 from models.recipes.designs import draw_design
-from models.recipes.drawings import DRAWINGS, WORK
+from models.recipes.drawings import CHECKPOINTS, DRAWINGS
 from models.recipes.sprites import on_gray, place
 from models.recipes.word_tokenizers import clip_tokenizer
 from models.vocabulary import Vocabulary, load_vocabulary
 
 FOLDER = Path(__file__).resolve().parents[1] / "layerprism-tiny" / "clip"
-PATH = WORK / "clip.safetensors"
+PATH = CHECKPOINTS / "clip.safetensors"
 SIDE = 96
 CONTEXT_LENGTH = 64
 BATCHES = ((96, 16), (48, 56))  # layers and designs: in the first half of the time, in the second

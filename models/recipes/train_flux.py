@@ -3,7 +3,7 @@
     python -m models.recipes.train_flux --minutes 77
 
 Rectified flow with logit-normal times; warm-up, constant, then a decay over the last quarter of the
-minutes. The same command resumes from the newest checkpoint in `models/recipes/work/flux/`.
+minutes. The same command resumes from the newest checkpoint in `models/recipes/checkpoints/flux/`.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from layered.arrays import UInt8Array
 from layered.torchvision_cure import ensure_torchvision
 from models.recipes.captions import base_prompt, layer_prompt
-from models.recipes.drawings import BASE_SIZES, WORK, load_layers, load_scenes
+from models.recipes.drawings import BASE_SIZES, CHECKPOINTS, load_layers, load_scenes
 from models.recipes.latent_pca import LatentPca
 from models.recipes.word_tokenizers import MAX_TOKENS, clip_tokenizer, t5_tokenizer
 from models.vocabulary import load_vocabulary
 
-FOLDER = WORK / "flux"
-PCA_PATH = WORK / "latent_pca.safetensors"
+FOLDER = CHECKPOINTS / "flux"
+PCA_PATH = CHECKPOINTS / "latent_pca.safetensors"
 BATCH = 96
 SCENE_PART = 0.18  # of all batches
 SHAPE_PART = 0.14  # of the layers

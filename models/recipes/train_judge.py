@@ -18,12 +18,12 @@ from safetensors.torch import load_file, save_file
 from evaluation.judge import Judge, build_network
 from models.recipes.cards import number_table, write_section
 from models.recipes.degrade import drawn_layers
-from models.recipes.drawings import WORK
+from models.recipes.drawings import CHECKPOINTS
 from models.recipes.sprites import place
 from models.vocabulary import load_vocabulary
 
 FOLDER = Path(__file__).resolve().parents[1] / "layerprism-judge"
-PATH = WORK / "judge.safetensors"
+PATH = CHECKPOINTS / "judge.safetensors"
 CHANNELS = (40, 80, 144, 256)
 DEPTHS = (1, 1, 1, 1)
 BATCH = 96

@@ -2,7 +2,7 @@
 
     python -m models.recipes.train_vae --minutes 32
 
-The same command resumes until the minutes are spent. Writes `models/recipes/work/vae.safetensors`.
+The same command resumes until the minutes are spent. Writes `models/recipes/checkpoints/vae.safetensors`.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from layered.torchvision_cure import ensure_torchvision
 from models import TINY
 from models.recipes.cards import write_section
 from models.recipes.designs import draw_design
-from models.recipes.drawings import BASE_SIZES, DRAWINGS, WORK, load_layers, load_scenes
+from models.recipes.drawings import BASE_SIZES, CHECKPOINTS, DRAWINGS, load_layers, load_scenes
 from models.recipes.train_flux import fitted_pca, images_from
 
-PATH = WORK / "vae.safetensors"
+PATH = CHECKPOINTS / "vae.safetensors"
 DESIGNS_PATH = DRAWINGS / "designs_128.npy"
 BATCH = 16
 DESIGN_BATCH = 8
