@@ -8,15 +8,16 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-ROOMS = ("layered", "shards", "ledger", "filters", "stages", "evaluation", "models", "pipeline")
+ROOMS = ("layered", "shards", "ledger", "filters", "stages", "art_model", "evaluation", "models", "pipeline")
 
 MAY_IMPORT = {
     "layered": set(),
     "shards": {"layered"},
     "ledger": {"layered", "shards"},
     "filters": {"layered", "models"},
-    "stages": {"layered", "shards", "filters", "models"},
-    "evaluation": {"layered", "shards", "filters", "stages", "models"},
+    "stages": {"layered", "shards", "filters", "art_model", "models"},
+    "art_model": {"layered", "shards"},
+    "evaluation": {"layered", "shards", "filters", "stages", "art_model", "models"},
     "models": {"layered", "configs"},
 }
 
