@@ -69,11 +69,13 @@ class PromptEncoder(nn.Module):
     def embed_pooled(self, prompts: Sequence[str]) -> torch.Tensor:
         """CLIP's part: ``[prompts, pooled]``."""
         inputs = self.tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt")
-        return self.text_encoder(inputs.input_ids.to(self.device)).pooler_output
+        pooled: torch.Tensor = self.text_encoder(inputs.input_ids.to(self.device)).pooler_output
+        return pooled
 
     @property
     def device(self) -> torch.device:
-        return next(self.text_encoder_2.parameters()).device
+        parameter: torch.Tensor = next(self.text_encoder_2.parameters())
+        return parameter.device
 
     def _token_ids(self, prompt: str) -> list[int]:
         ids: list[int] = self.tokenizer_2(prompt, verbose=False).input_ids
