@@ -13,7 +13,8 @@ def test_every_defect_has_a_plain_name_and_one_line() -> None:
     for name, defect in DEFECTS.items():
         assert name == defect.name
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
-        assert defect.definition.endswith(".") and "\n" not in defect.definition
+        assert defect.definition.endswith(".")
+        assert "\n" not in defect.definition
         assert defect.of_layers or defect.of_wholes
 
 
