@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,18 @@ class PromptEncoder(nn.Module):
         inputs = self.tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt")
         pooled: torch.Tensor = self.text_encoder(inputs.input_ids.to(self.device)).pooler_output
         return pooled
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """The words that T5's tokenizer can only spell, in order, each once; quoted text is not looked at.
+
+        A model with a closed vocabulary draws something else where one stands.
+        """
+        words = dict.fromkeys(re.findall(r"\w+", re.sub(r'"[^"]*"', " ", prompt.lower())))
+        return [word for word in words if self._is_spelled(word)]
+
+    def _is_spelled(self, word: str) -> bool:
+        pieces = self.tokenizer_2.tokenize(word)
+        return len(pieces) > 1 and all(len(piece.lstrip("▁")) <= 1 for piece in pieces)
 
     @property
     def device(self) -> torch.device:

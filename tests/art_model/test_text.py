@@ -60,3 +60,8 @@ def test_a_long_prompt_is_refused_and_clip_cuts_its_own(pipeline: Any) -> None:
         encoder(pipeline, pad=False)([prompt])
     (embedded,) = encoder(pipeline, pad=False, length=31)([prompt])
     assert embedded.text.shape[0] == 31
+
+
+def test_words_that_are_only_spelled_are_named(pipeline: Any) -> None:
+    found = encoder(pipeline, pad=False).unknown_words('A red zebroid, a Zebroid and x apples beside "zzz qqq"')
+    assert found == ["zebroid", "x"]
