@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from layered.arrays import UInt8Array
@@ -25,6 +24,7 @@ from layered.torchvision_cure import ensure_torchvision
 from models.recipes.captions import base_prompt, layer_prompt
 from models.recipes.drawings import BASE_SIZES, CHECKPOINTS, load_layers, load_scenes
 from models.recipes.latent_pca import LatentPca
+from models.recipes.training_state import NAME, load_average_state, load_state, save_state
 from models.recipes.word_tokenizers import MAX_TOKENS, clip_tokenizer, t5_tokenizer
 from models.vocabulary import load_vocabulary
 
@@ -260,9 +260,8 @@ def train(minutes: float, folder: Path) -> None:
         torch.optim.Muon(matrices, lr=MUON_RATE, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
     ]
     step, spent, last_loss = 0, 0.0, float("nan")
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "state.safetensors").exists():
-        step, spent = _load(folder, model, average, optimizers)
+    if (folder / NAME).exists():
+        step, spent = load_state(folder, model, average, optimizers)
         print(f"resumed at step {step} after {spent:.0f} s", flush=True)
     begun = time.time()
     total = minutes * 60
@@ -305,12 +304,12 @@ def train(minutes: float, folder: Path) -> None:
                 flush=True,
             )
         if time.time() - saved > 180:
-            _save(folder, model, average, optimizers, step, spent + time.time() - begun)
+            save_state(folder, model, average, optimizers, step, spent + time.time() - begun)
             saved = time.time()
         if time.time() - drawn > 900:
             write_grid(average, pca, folder / f"grid_{step:06d}.png")
             drawn = time.time()
-    _save(folder, model, average, optimizers, step, spent + time.time() - begun)
+    save_state(folder, model, average, optimizers, step, spent + time.time() - begun)
     write_grid(average, pca, folder / "grid_final.png")
     write_grid(average, pca, folder / "grid_styles.png", styles=True)
 
@@ -326,46 +325,10 @@ def _split_parameters(model: TextToLatent) -> tuple[list[Tensor], list[Tensor]]:
     return matrices, others
 
 
-def _save(
-    folder: Path, model: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer], step: int, spent: float
-) -> None:
-    state = {f"model.{k}": v.contiguous() for k, v in model.state_dict().items()}
-    state |= {f"average.{k}": v.contiguous() for k, v in average.state_dict().items()}
-    for number, optimizer in enumerate(optimizers):
-        for index, slots in optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{number}.{index}.{k}": v for k, v in slots.items()}
-    path = folder / "state.safetensors"
-    unshared = {k: v.clone() for k, v in state.items()}
-    save_file(unshared, path.with_suffix(".tmp"), metadata={"step": str(step), "seconds": str(spent)})
-    path.with_suffix(".tmp").replace(path)
-
-
-def _load(
-    folder: Path, model: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer]
-) -> tuple[int, float]:
-    from safetensors import safe_open
-
-    path = folder / "state.safetensors"
-    state = load_file(path)
-    for prefix, target in (("model.", model), ("average.", average)):
-        target.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    for number, optimizer in enumerate(optimizers):
-        whole = optimizer.state_dict()
-        for key, value in state.items():
-            parts = key.split(".")
-            if parts[0] == "optimizer" and int(parts[1]) == number:
-                whole["state"].setdefault(int(parts[2]), {})[parts[3]] = value
-        optimizer.load_state_dict(whole)
-    with safe_open(path, "pt") as stored:
-        facts = stored.metadata()
-    return int(facts["step"]), float(facts["seconds"])
-
-
 def load_average(folder: Path = FOLDER) -> TextToLatent:
     """The averaged weights of the newest checkpoint."""
     model = TextToLatent()
-    state = load_file(folder / "state.safetensors")
-    model.load_state_dict({k.removeprefix("average."): v for k, v in state.items() if k.startswith("average.")})
+    load_average_state(folder, model)
     return model.eval().requires_grad_(False)
 
 
