@@ -142,10 +142,11 @@ def _read_layouts(path: Path) -> Iterator[_Row]:
         raise UserError(f"cannot read layouts from {path}: {error}") from error
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield path, number, _brief_or_bad(path, number, line, _fields_of_layout)
+            yield path, number, brief_or_bad(path, number, line, fields_of_layout)
 
 
-def _fields_of_layout(line: str) -> dict[str, Any]:
+def fields_of_layout(line: str) -> dict[str, Any]:
+    """A brief's fields from a line of ART's layouts. Raises KeyError, TypeError or ValueError when it is none."""
     layout = json.loads(line)
     layers = sorted(layout["layers"], key=lambda layer: layer["index"])
     return {
@@ -187,7 +188,7 @@ def _rows_of_parquet(file: Path, parquet: pq.ParquetFile) -> Iterator[_Row]:
     for batch in parquet.iter_batches(batch_size=16, columns=wanted, use_threads=False):
         for row in batch.to_pylist():
             number += 1
-            yield file, number, _brief_or_bad(file, number, row, _fields_of_row)
+            yield file, number, brief_or_bad(file, number, row, _fields_of_row)
 
 
 def _fields_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,9 +224,10 @@ def _brief_id(text: object) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", str(text).lower())[:80]
 
 
-def _brief_or_bad(
+def brief_or_bad(
     path: Path, line: int, source: _Source, fields_of: Callable[[_Source], dict[str, Any]]
 ) -> Brief | BadBrief:
+    """The brief of some text or row, or what is wrong with it; `fields_of` may raise what broken input raises."""
     try:
         return Brief.model_validate(fields_of(source))
     except ValidationError as error:

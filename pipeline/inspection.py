@@ -107,8 +107,24 @@ def draw_sample(path: Path, key: str) -> UInt8Array:
     Raises:
         UserError: as `inspect`, and for a sample that could not be made.
     """
+    return exploded_view(*load_sample(path, key))
+
+
+def load_sample(path: Path, key: str | None = None) -> tuple[LayeredImage, Sidecar]:
+    """One sample of anything that holds samples; without a key the only one.
+
+    Raises:
+        UserError: as `inspect`, for a sample that could not be made or is damaged, and when a key is needed.
+    """
+    source = _source_of(path)
+    if key is None:
+        keys = [line.key for line in islice(source.lines(), 2)]
+        if len(keys) != 1:
+            hint = f"name one of them, such as {path / keys[0]}" if keys else "there is none to choose"
+            raise UserError(f"{path} holds {len(source)} samples: {hint}")
+        key = keys[0]
     try:
-        return exploded_view(*_source_of(path).sample(key))
+        return source.sample(key)
     except ValueError as error:
         if isinstance(error, UserError):
             raise
