@@ -1,7 +1,6 @@
-"""LayerFLUX, second half: a drawn picture on a flat background becomes a layer with alpha.
+"""The keyer: alpha in closed form, because the background is known to be flat.
 
-PrismLayers uses a network for salient-object matting; `keyer` is a closed form that needs none, because the background
-is known to be flat. Mean absolute alpha error on photo-like layers composited on mid-gray with noise of 1.5/255, at
+Mean absolute alpha error on photo-like layers composited on mid-gray with noise of 1.5/255, at
 512² (`tests/stages/test_matting.py` measures it):
 
 | method | 5 semi-transparent | 16 opaque |
@@ -12,103 +11,19 @@ is known to be flat. Mean absolute alpha error on photo-like layers composited o
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 from scipy import ndimage
 
 from layered.arrays import Color, FloatArray, UInt8Array
 from layered.pixels import clear_hidden, resize_rgb, round_to_uint8
-from stages.item_stage import ItemStage
-from stages.records import Drawn, Matted
+from stages.matting.background import SURE, background_noise, estimate_background
+from stages.matting.config import MattingConfig
+from stages.matting.matter import Matter
 
 Mask = NDArray[np.bool_]
-
-
-class MattingConfig(BaseModel):
-    """The `matting` section.
-
-    Attributes:
-        backend: how alpha is found; a name of `MATTERS`.
-        min_side: pictures with a shorter side below this are enlarged before, so that edges are smooth.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    backend: str = "keyer"
-    min_side: int = Field(256, ge=1, le=4096)
-
-    @field_validator("backend")
-    @classmethod
-    def _backend_exists(cls, backend: str) -> str:
-        if backend not in MATTERS:
-            raise ValueError(f"there is no matting backend {backend!r}; valid here: {', '.join(sorted(MATTERS))}")
-        return backend
-
-
-class Matter(ABC):
-    """A way to find alpha."""
-
-    def setup(self) -> None:  # noqa: B027
-        """Loads models; called once per worker process."""
-
-    @abstractmethod
-    def matte(self, rgb: UInt8Array, background: Color | None = None) -> tuple[UInt8Array, Color]:
-        """Frees a picture from its background.
-
-        Args:
-            rgb: ``[h, w, 3]`` on a flat background.
-            background: its colour; None has it estimated.
-
-        Returns:
-            Straight RGBA ``[h', w', 4]``, colours freed from the background's, not smaller than the picture; and the
-            background's colour.
-        """
-
-
-class Matting(ItemStage[Drawn, Matted]):
-    """Mattes drawn layers one by one."""
-
-    name = "matting"
-
-    def __init__(self, config: MattingConfig) -> None:
-        self._matter = matter_of(config)
-
-    def setup(self) -> None:
-        self._matter.setup()
-
-    def process_item(self, item: Drawn) -> Matted:
-        return Matted(item, *self._matter.matte(item.rgb))
-
-    def layer_index(self, item: Drawn) -> int:
-        return item.draw.layer_index
-
-
-def matter_of(config: MattingConfig) -> Matter:
-    """The configured way to find alpha, not set up yet."""
-    return MATTERS[config.backend](config)
-
-
-def estimate_background(rgb: UInt8Array) -> Color:
-    """The flat background's colour: the commonest one on the picture's border, where the object may touch it.
-
-    The mode is taken over colours rounded to steps of 16, then the median of the border pixels within 16 of it.
-    """
-    border = _border(rgb)
-    steps = border.astype(np.int64) // 16
-    codes = steps @ np.array([256, 16, 1])
-    commonest = np.median(border[codes == np.bincount(codes).argmax()], axis=0)
-    near = np.abs(border - commonest).max(axis=1) <= 16
-    red, green, blue = np.rint(np.median(border[near], axis=0)).astype(int).tolist()
-    return red, green, blue
-
-
-_SURE: Final = 26.0
-"""Distance to the background (of 255) from which a pixel certainly shows something."""
 
 _OPAQUE: Final = 60.0
 """Distance from which a pixel that no solid neighbour explains counts as opaque."""
@@ -149,7 +64,7 @@ class Keyer(Matter):
 
     def matte(self, rgb: UInt8Array, background: Color | None = None) -> tuple[UInt8Array, Color]:
         background = background or estimate_background(rgb)
-        noise = _noise(rgb, background)
+        noise = background_noise(rgb, background)
         height, width = rgb.shape[:2]
         scale = max(1.0, self._min_side / min(height, width))
         enlarged = resize_rgb(rgb, (round(width * scale), round(height * scale)))
@@ -171,7 +86,7 @@ def key(difference: FloatArray, noise: float, scale: float = 1.0) -> tuple[Float
         Alpha ``[h, w]`` in 0…1, and the object's own colours as differences from the background, ``[h, w, 3]``.
     """
     distance = _largest(np.abs(difference))
-    object_mask = _enclosed(difference, _closed(distance > _SURE, round(_CRACK * scale)))
+    object_mask = _enclosed(difference, _closed(distance > SURE, round(_CRACK * scale)))
     core = _eroded(object_mask, _CORE_RIM * scale)
     alpha: FloatArray = np.clip((distance - np.float32(noise)) / np.float32(_OPAQUE - noise), 0, 1)
     colors: FloatArray = np.divide(difference, np.maximum(alpha[..., None], 1e-3), dtype=np.float32)
@@ -238,21 +153,3 @@ def _smoothed_within(values: FloatArray, mask: Mask) -> FloatArray:
     averaged = ndimage.uniform_filter(values * mask[..., None], (3, 3, 1))
     smoothed: FloatArray = averaged / np.maximum(weight, 1 / 9)[..., None]
     return smoothed
-
-
-def _noise(rgb: UInt8Array, background: Color) -> float:
-    """What 95 % of the background's border pixels stay below, times 1.5; in 4…16 of 255."""
-    distance = np.abs(_border(rgb) - np.array(background, np.int64)).max(axis=1)
-    flat = distance[distance < _SURE]
-    return float(np.clip(1.5 * np.quantile(flat, 0.95), 4, 16)) if flat.size else 4.0
-
-
-def _border(rgb: UInt8Array) -> NDArray[np.int64]:
-    """The outermost pixels, ``[n, 3]``: a ring as wide as 1/32 of the shorter side."""
-    width = max(1, min(rgb.shape[:2]) // 32)
-    inner = np.zeros(rgb.shape[:2], bool)
-    inner[width:-width, width:-width] = True
-    return rgb[~inner].astype(np.int64)
-
-
-MATTERS: dict[str, Callable[[MattingConfig], Matter]] = {"keyer": Keyer}
