@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from layered.arrays import Size
-from layered.brief import Brief
+from layered.brief import Brief, BriefLayer
 from layered.errors import UserError
 from layered.seeds import derive_seed
 from pipeline.briefs import BriefList
@@ -395,5 +395,10 @@ def _chunk_of_rows(index: int, rows: Sequence[Mapping[str, Any]]) -> ChunkPlan:
 def _texts_of(brief: Brief, sample_id: str) -> Iterator[TextDraw]:
     for index, layer in enumerate(brief.layers):
         if layer.kind == "text":
-            font, color = layer.font or DEFAULT_FONT, layer.color or DEFAULT_TEXT_COLOR
-            yield TextDraw(sample_id, index, layer.text or "", font, color, layer.placed_box())
+            yield text_draw(sample_id, index, layer)
+
+
+def text_draw(sample_id: str, index: int, layer: BriefLayer) -> TextDraw:
+    """The request for a text layer, its font and colour filled in where the brief leaves them open."""
+    font, color = layer.font or DEFAULT_FONT, layer.color or DEFAULT_TEXT_COLOR
+    return TextDraw(sample_id, index, layer.text or "", font, color, layer.placed_box())

@@ -91,7 +91,7 @@ def describe(item: Composition, placed: Sequence[Layer]) -> Sidecar:
     """Everything that is known of a sample; scores and decisions come later."""
     brief, base = item.brief, item.base
     records = tuple(
-        _record(index, wanted, layer, at)
+        describe_layer(index, wanted, layer, at)
         for index, (wanted, layer, at) in enumerate(zip(brief.layers, item.layers, placed, strict=True))
     )
     of_base = {
@@ -129,7 +129,8 @@ def describe_attempts(attempts: Sequence[CheckedLayer]) -> str:
     return json.dumps(rows, separators=(",", ":"))
 
 
-def _record(index: int, wanted: BriefLayer, layer: Matted | TextLayer, placed: Layer) -> LayerRecord:
+def describe_layer(index: int, wanted: BriefLayer, layer: Matted | TextLayer, placed: Layer) -> LayerRecord:
+    """What is known of one layer: what was wanted, where it stands, and who drew it."""
     common = {
         "index": index,
         "kind": wanted.kind,
