@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from art_model.request import Held
 from layered import Box, Brief, BriefLayer, LayeredImage, LayerRecord, Sidecar, UserError
+from layered.brief import describe_validation_error
 from pipeline.inspection import load_sample
 from pipeline.single import read_rgb
 
@@ -108,12 +111,14 @@ def _named_parts(choice: HoldChoice, image: LayeredImage) -> set[str]:
 
 def _brief_of(sidecar: Sidecar) -> Brief:
     """The layout of a finished sample: its placed boxes. Texts are pictures by now."""
-    layers = tuple(BriefLayer(caption=record.caption or None, box=record.box) for record in sidecar.layers)
-    return Brief(
-        id=sidecar.id,
-        canvas=sidecar.canvas,
-        style=sidecar.style_category,
-        whole_caption=sidecar.whole_caption,
-        base_caption=sidecar.base_caption,
-        layers=layers,
-    )
+    try:
+        return Brief(
+            id=sidecar.id,
+            canvas=sidecar.canvas,
+            style=sidecar.style_category,
+            whole_caption=sidecar.whole_caption,
+            base_caption=sidecar.base_caption,
+            layers=tuple(BriefLayer(caption=record.caption or None, box=record.box) for record in sidecar.layers),
+        )
+    except ValidationError as error:
+        raise UserError(f"--hold: sample {sidecar.id} is no layout: {describe_validation_error(error)}") from error
