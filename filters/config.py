@@ -52,8 +52,13 @@ class FiltersConfig(BaseModel):
         }
 
     def thresholds(self) -> dict[str, float]:
-        """The threshold of every enabled score, by name."""
-        return {name: score.threshold for name, score in self.scores().items() if score.enabled}
+        """The threshold of every enabled score that has one, by name."""
+        scores = {name: score for name, score in self.scores().items() if score.enabled}
+        return {name: score.threshold for name, score in scores.items() if score.threshold is not None}
+
+    def enabled(self) -> frozenset[str]:
+        """The names of the scores that are computed."""
+        return frozenset(name for name, score in self.scores().items() if score.enabled)
 
     def scores(self) -> dict[str, ScoreConfig]:
         """All scores by name."""

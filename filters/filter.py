@@ -13,12 +13,18 @@ from layered.sidecar import Sidecar
 
 
 class ScoreConfig(BaseModel):
-    """One score's part of the `filters` section: a sample with a score below `threshold` is flagged."""
+    """One score's part of the `filters` section.
+
+    Attributes:
+        enabled: whether the score is computed.
+        threshold: a sample with a score below it is flagged; null flags nothing, so that the score is only recorded, or
+            counts in `combined` alone.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     enabled: bool = True
-    threshold: float
+    threshold: float | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from filters.filter import Filter
 
 def build_filters(config: FiltersConfig) -> list[Filter]:
     """Every filter that gives an enabled score, not set up yet."""
-    enabled = config.thresholds()
+    enabled = config.enabled()
     filters: list[Filter] = []
-    if not enabled.keys().isdisjoint(ALPHA_SCORES):
+    if not enabled.isdisjoint(ALPHA_SCORES):
         filters.append(AlphaChecks())
-    if not enabled.keys().isdisjoint(CLIP_SCORES):
+    if not enabled.isdisjoint(CLIP_SCORES):
         filters.append(ClipAlignment(config.clip))
     return filters
