@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from filters.filter import ScoreConfig
 from layered.scores import WHOLE_IMAGE, Score
@@ -23,6 +23,7 @@ class CombinedTerm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    score: str = Field(min_length=1)
     weight: float
     center: float
 
@@ -32,18 +33,22 @@ class CombinedConfig(ScoreConfig):
 
     Attributes:
         bias: the log-odds of a sample whose scores all lie at their centers.
-        terms: by the name of the score. Of a score of layers the worst layer counts.
+        terms: one per score; of a score of layers the worst layer counts. A list, so that a configuration that extends
+            another replaces all of its terms.
     """
 
     enabled: bool = False
     threshold: float | None = 0.5
     bias: float = 0.0
-    terms: Mapping[str, CombinedTerm] = {}
+    terms: tuple[CombinedTerm, ...] = ()
 
     @model_validator(mode="after")
-    def _something_is_combined(self) -> Self:
+    def _terms_make_sense(self) -> Self:
         if self.enabled and not self.terms:
             raise ValueError("there are no terms to combine: take them from `layerprism calibrate RUN`, or disable it")
+        names = [term.score for term in self.terms]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"the score {twice} has two terms")
         return self
 
 
@@ -62,10 +67,10 @@ def combined_probability(config: CombinedConfig, worst: Mapping[str, float]) -> 
     Args:
         worst: of `worst_scores`.
     """
-    known = {name: term for name, term in config.terms.items() if name in worst}
+    known = [term for term in config.terms if term.score in worst]
     if not known:
         return None
-    log_odds = config.bias + sum(term.weight * (worst[name] - term.center) for name, term in known.items())
+    log_odds = config.bias + sum(term.weight * (worst[term.score] - term.center) for term in known)
     # exp overflows for large arguments, and two infinite scores of opposite weights cancel to no number.
     return math.nan if math.isnan(log_odds) else 1 / (1 + math.exp(-max(-700.0, min(700.0, log_odds))))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from filters.clip import ClipConfig
+from filters.combined import COMBINED, CombinedConfig
 from filters.duplicates import DuplicatesConfig
 from filters.filter import ScoreConfig
 
@@ -34,6 +35,7 @@ class FiltersConfig(BaseModel):
     clip_layer: ScoreConfig = ScoreConfig(threshold=0.2)
     clip_margin: ScoreConfig = ScoreConfig(threshold=-0.2)
     clip_whole: ScoreConfig = ScoreConfig(threshold=0.18)
+    combined: CombinedConfig = CombinedConfig()
     clip: ClipConfig = ClipConfig()
     duplicates: DuplicatesConfig = DuplicatesConfig()
 
@@ -45,11 +47,19 @@ class FiltersConfig(BaseModel):
             return values
         defaults = {name: field.default for name, field in cls.model_fields.items()}
         return {
-            name: defaults[name].model_dump() | value
+            name: defaults[name].model_dump() | _with_tuples(value)
             if isinstance(value, dict) and isinstance(defaults.get(name), ScoreConfig)
-            else value
+            else _with_tuples(value)
             for name, value in values.items()
         }
+
+    @model_validator(mode="after")
+    def _terms_are_of_scores(self) -> Self:
+        for term in self.combined.terms:
+            if term.score == COMBINED or term.score not in self.scores():
+                known = ", ".join(name for name in self.scores() if name != COMBINED)
+                raise ValueError(f"combined.terms names {term.score}, which is no score; there are {known}")
+        return self
 
     def thresholds(self) -> dict[str, float]:
         """The threshold of every enabled score that has one, by name."""
@@ -64,3 +74,10 @@ class FiltersConfig(BaseModel):
         """All scores by name."""
         entries = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: entry for name, entry in entries.items() if isinstance(entry, ScoreConfig)}
+
+
+def _with_tuples(value: Any) -> Any:
+    """JSON's lists as tuples: what a validator returns is no longer taken for JSON, where a list may be one."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

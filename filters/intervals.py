@@ -13,6 +13,7 @@ from filters.operating_points import Floats, Mask, rates
 CONFIDENCE: Final = 0.95
 _Z: Final = 1.959963984540054  # of the standard normal distribution, at this confidence
 _REPLICATES: Final = 1000
+_AREA_REPLICATES: Final = 400
 _NUMBERS_AT_ONCE: Final = 4_000_000
 
 
@@ -75,8 +76,15 @@ def measured_rates(passed: Mask, good: Mask, weights: Floats, samples: np.ndarra
         _interval(rate, weights[among], None if drawn is None else drawn[:, column])
         for column, (rate, among) in enumerate(((precision, passed), (recall, good)))
     ]
-    counts = (int(mask.sum()) for mask in (good, ~good, good & ~passed, ~good & ~passed))
-    return Rates(*counts, precision, recall, *intervals)
+    return Rates(
+        int(good.sum()),
+        int((~good).sum()),
+        int((good & ~passed).sum()),
+        int((~good & ~passed).sum()),
+        precision,
+        recall,
+        *intervals,
+    )
 
 
 def _interval(rate: float, weights: Floats, drawn: Floats | None) -> Interval:
@@ -93,9 +101,7 @@ def _bootstrap(passed: Mask, good: Mask, weights: Floats, samples: np.ndarray) -
     """Precision and recall ``[replicates, 2]`` of samples drawn with replacement; the same draws at every call."""
     _, place = np.unique(samples, return_inverse=True)
     count = int(place.max()) + 1
-    sums = np.stack(
-        [np.bincount(place, weights * mask, count) for mask in (passed & good, passed, good)], axis=1
-    )
+    sums = np.stack([np.bincount(place, weights * mask, count) for mask in (passed & good, passed, good)], axis=1)
     rng = np.random.default_rng(0)
     drawn = []
     chunk = max(1, _NUMBERS_AT_ONCE // count)
@@ -116,8 +122,8 @@ def bootstrap_areas(values: Floats, good: Mask, weights: Floats, samples: np.nda
     rng = np.random.default_rng(0)
     areas = []
     chunk = max(1, _NUMBERS_AT_ONCE // len(values))
-    for start in range(0, _REPLICATES, chunk):
-        times = rng.multinomial(count, np.full(count, 1 / count), min(chunk, _REPLICATES - start))
+    for start in range(0, _AREA_REPLICATES, chunk):
+        times = rng.multinomial(count, np.full(count, 1 / count), min(chunk, _AREA_REPLICATES - start))
         drawn = times[:, place[order]] * weights[order]
         of_good, of_bad = (np.add.reduceat(drawn * mask[order], ties, axis=1) for mask in (good, ~good))
         below = of_bad.cumsum(axis=1) - of_bad

@@ -1,4 +1,4 @@
-"""Thresholds on one score, judged by labelled samples: what passes, how much of it is good, how much of the good passes.
+"""Thresholds on one score, judged by labelled samples: how much of what passes is good, how much of the good passes.
 
 A sample passes when its score is at or above the threshold. All sums are weighted, so that a sample which had only one
 chance in ten to be looked at counts for ten.
@@ -109,9 +109,7 @@ def area_under_curve(values: Floats, good: Mask, weights: Floats) -> float:
 
 def rates(passed: Mask, good: Mask, weights: Floats) -> tuple[float, float]:
     """Precision and recall of what passed; no number where nothing passed, or nothing is good."""
-    passed_good, all_passed, all_good = (
-        float(weights[mask].sum()) for mask in (passed & good, passed, good)
-    )
+    passed_good, all_passed, all_good = (float(weights[mask].sum()) for mask in (passed & good, passed, good))
     return passed_good / all_passed if all_passed else math.nan, passed_good / all_good if all_good else math.nan
 
 

@@ -28,6 +28,16 @@ def test_a_score_that_is_switched_off_flags_nothing() -> None:
     assert set(FiltersConfig().thresholds()) - set(off.thresholds()) == {"alpha_cut"}
 
 
+def test_lists_are_read_inside_sections() -> None:
+    assert config(clip={"negatives": ["a dog", "a cat"]}).clip.negatives == ("a dog", "a cat")
+
+
+def test_a_score_without_a_threshold_is_recorded_and_flags_nothing() -> None:
+    recorded = config(**{name: {"threshold": None} for name in ALPHA_SCORES})
+    assert set(recorded.thresholds()) == set(CLIP_SCORES)
+    assert [type(each) for each in build_filters(recorded)] == [AlphaChecks, ClipAlignment]
+
+
 def test_a_filter_runs_while_one_of_its_scores_is_wanted() -> None:
     def without(*names: str) -> list[type]:
         off = config(**{name: {"threshold": 0, "enabled": False} for name in names})
