@@ -83,15 +83,26 @@ def layer(
 def matte(
     images: Annotated[list[Path], typer.Argument(help="RGB pictures on a flat background.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the RGBA pictures.")],
-    backend: Annotated[str | None, typer.Option(help="The matting back end.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="keyer, layerprism, vitmatte, rembg, triangulation or native.")
+    ] = None,
     background: Annotated[str | None, typer.Option(help="#rrggbb; estimated from the border otherwise.")] = None,
+    second: Annotated[Path | None, typer.Option(help="The same layer rendered on another colour.")] = None,
+    second_background: Annotated[str | None, typer.Option(help="The background of that one.")] = None,
     config: Annotated[Path | None, typer.Option(help="Takes settings from a configuration.")] = None,
+    set_: Overrides = None,
 ) -> None:
     """Frees pictures from their flat background."""
-    from pipeline.single import matte_files
+    from pipeline.single import Backgrounds, matte_files, triangulate_files
 
-    overrides = [f"matting.backend={backend}"] if backend else []
-    for path in matte_files(images, output, background, _config_or_default(config, overrides)):
+    backgrounds = Backgrounds(background, second_background)
+    if second is not None:
+        if backend not in (None, "triangulation"):
+            raise UserError(f"--second makes a pair for triangulation, not for the back end {backend}")
+        console.print(f"{triangulate_files(images, second, output, backgrounds)}")
+        return
+    overrides = [*(set_ or []), *([f"matting.backend={backend}"] if backend else [])]
+    for path in matte_files(images, output, backgrounds, _config_or_default(config, overrides)):
         console.print(f"{path}")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.briefs import BriefList
 from pipeline.config import RunConfig
 from stages.layer_flux import resolve_defaults
+from stages.matting import MattingConfig, resolve_model
 
 _HASHED_WHOLE = 64 * 1024**2
 """Weight files above this many bytes enter by size and by their first and last MiB: reading 24 GB takes a minute."""
@@ -22,6 +23,11 @@ _HASHED_WHOLE = 64 * 1024**2
 _EDGE = 1024**2
 
 _MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
+
+_PIPELINE_FILE = "model_index.json"
+
+_LOOKED_THROUGH = "clip"
+"""The CLIP beside a pipeline's parts, which the layer check looks through, counts with it."""
 
 
 def fingerprint(config: RunConfig, briefs: BriefList) -> tuple[str, dict[str, Any]]:
@@ -37,21 +43,36 @@ def fingerprint(config: RunConfig, briefs: BriefList) -> tuple[str, dict[str, An
         "plan.styles": list(config.plan.styles),
         "plan.splits": dict(config.plan.splits),
         "plan.chunk_layers": config.plan.chunk_layers,
-        "layer_flux.model": _model_part(resolved.location),
+        "layer_flux.model": model_part(resolved.location),
         # The check that decides on another attempt looks through the filters' CLIP.
-        "filters.clip.model": _model_part(config.filters.clip.location),
+        "filters.clip.model": model_part(config.filters.clip.location),
     }
     sections = {
         "layer_flux": resolved.model_dump(mode="json", exclude={"model", "seconds_per_layer", "cpu_offload"}),
-        "matting": config.matting.model_dump(mode="json"),
         "text": config.text.model_dump(mode="json"),
         "compose": config.compose.model_dump(mode="json"),
         "filters.clip": config.filters.clip.model_dump(mode="json", exclude={"model"}),
     }
     for section, values in sections.items():
         parts |= _flat(section, values)
+    parts |= matting_parts(config.matting)
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest(), parts
+
+
+def matting_parts(config: MattingConfig) -> dict[str, Any]:
+    """How layers are matted: the settings, and the model by its content. A closed form has neither model nor device.
+
+    Raises:
+        UserError: when the model's folder is missing.
+    """
+    parts = {"matting.backend": config.backend, "matting.min_side": config.min_side}
+    model = resolve_model(config)
+    if model.location:
+        parts["matting.model"] = model_part(model.location)
+        parts["matting.device"] = config.device
+        parts |= {"matting.revision": model.revision} if model.revision else {}
+    return parts
 
 
 def _briefs_part(config: RunConfig, briefs: BriefList) -> str:
@@ -69,13 +90,17 @@ def _briefs_part(config: RunConfig, briefs: BriefList) -> str:
     return f"{len(briefs.briefs)} briefs {digest.hexdigest()[:16]}"
 
 
-def _model_part(location: str) -> str:
+def model_part(location: str) -> str:
     """A local model is its folder's content, wherever it lies; a hub model is its name, its revision stands beside."""
     folder = Path(location)
     if not folder.is_dir():
         return location
     digest = hashlib.sha256()
+    parts = _pipeline_parts(folder)
     for file in sorted(path for path in folder.rglob("*") if path.suffix in _MODEL_FILES):
+        inside = file.relative_to(folder).parts[:-1]
+        if inside and parts is not None and inside[0] not in parts:
+            continue
         size = file.stat().st_size
         digest.update(f"{file.relative_to(folder).as_posix()}:{size}:".encode())
         with file.open("rb") as stream:
@@ -86,6 +111,15 @@ def _model_part(location: str) -> str:
                 stream.seek(-_EDGE, 2)
                 digest.update(stream.read())
     return f"{folder.name} {digest.hexdigest()[:16]}"
+
+
+def _pipeline_parts(folder: Path) -> set[str] | None:
+    """The subfolders of a pipeline's parts; other models may lie beside them. None where the folder is no pipeline."""
+    try:
+        index = json.loads((folder / _PIPELINE_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return {*index, _LOOKED_THROUGH}
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from filters.combined import COMBINED
 from layered import UserError
 from layered.errors import FailedWorkError
 from ledger.commit import ChunkRevision, committed, next_revision
@@ -19,6 +20,7 @@ from ledger.run_directory import RunDirectory
 from pipeline.chunk_flow import FILTERING, commit_chunk, score_and_pack
 from pipeline.committing import Commit, CommitEntry
 from pipeline.config import RunConfig
+from pipeline.fingerprint import matting_parts
 from pipeline.plan import Plan
 from pipeline.pools import Pools
 from pipeline.progress import RunProgress
@@ -105,7 +107,8 @@ def _targets(run: RunDirectory, config: RunConfig) -> dict[int, ChunkRevision]:
     Written down before the work starts: the same command then goes on with the same revisions, and does not repeat a
     pass that is complete. Other settings begin the next pass.
     """
-    settings = {name: getattr(config, name).model_dump(mode="json") for name in ("matting", "text", "compose")}
+    settings: dict[str, Any] = {name: getattr(config, name).model_dump(mode="json") for name in ("text", "compose")}
+    settings["matting"] = matting_parts(config.matting)
     settings["filters"] = _scoring(config)
     passes = [name for name in run.storage.list(REWORKS_FOLDER) if re.fullmatch(rf"{REWORKS_FOLDER}/\d+\.json", name)]
     newest = json.loads(run.storage.read(max(passes))) if passes else None
@@ -119,8 +122,8 @@ def _targets(run: RunDirectory, config: RunConfig) -> dict[int, ChunkRevision]:
 
 
 def _scoring(config: RunConfig) -> dict[str, Any]:
-    """The filters' settings that change scores: thresholds do not, they are applied when samples are published."""
-    sections = config.filters.model_dump(mode="json")
+    """The filters' settings that change scores: thresholds and combination do not, they are applied at publication."""
+    sections = config.filters.model_dump(mode="json", exclude={COMBINED})
     return {
         name: {key: value for key, value in section.items() if key != "threshold"} for name, section in sections.items()
     }

@@ -28,6 +28,7 @@ from pipeline.rework import SCORE_AGAIN, rematte, rescore
 from pipeline.stage_set import StageSet, stages_of
 from pipeline.workers import run_bounded, working
 from stages.layer_flux import resolve_defaults
+from stages.matting import resolve_model
 
 RECORDED_PACKAGES = (
     *("layerprism", "torch", "diffusers", "transformers"),
@@ -161,13 +162,16 @@ def read_plan(run: RunDirectory) -> Plan:
 
 def run_info(config: RunConfig, digest: str, parts: Mapping[str, Any]) -> dict[str, Any]:
     """What `run.json` says of a run: configuration, fingerprint, software, models and their licences."""
-    resolved = resolve_defaults(config.layer_flux)
+    resolved, matting = resolve_defaults(config.layer_flux), resolve_model(config.matting)
     return {
         "config": config.model_dump(mode="json"),
         FINGERPRINT: digest,
         FINGERPRINT_PARTS: dict(parts),
         "software": {name: _version(name) for name in RECORDED_PACKAGES},
-        "models": {"layer_flux": {name: getattr(resolved, name) for name in ("model", "revision", "licence")}},
+        "models": {
+            step: {name: getattr(model, name) for name in ("model", "revision", "licence")}
+            for step, model in (("layer_flux", resolved), ("matting", matting))
+        },
     }
 
 

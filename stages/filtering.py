@@ -7,7 +7,7 @@ from filters.duplicates import PERCEPTUAL_HASH, perceptual_hash
 from filters.filter import Filter, FilterInput
 from filters.registry import build_filters
 from stages.item_stage import ItemStage
-from stages.records import Composed, Scored
+from stages.records import Composed, Scored, without_transparency
 
 
 class Filtering(ItemStage[Composed, Scored]):
@@ -26,7 +26,8 @@ class Filtering(ItemStage[Composed, Scored]):
             each.setup()
 
     def process_item(self, item: Composed) -> Scored:
-        sample = FilterInput(item.sample_id, item.image, item.sidecar, item.raws)
+        raws = {index: without_transparency(raw) for index, raw in item.raws.items()}
+        sample = FilterInput(item.sample_id, item.image, item.sidecar, raws)
         results = [each.score([sample])[0] for each in self._filters]
         features = {PERCEPTUAL_HASH: perceptual_hash(item.image.whole())}
         for result in results:

@@ -60,7 +60,7 @@ class LayerCheck(ItemStage[Matted, CheckedLayer]):
 
     def process_item(self, item: Matted) -> CheckedLayer:
         draw = item.drawn.draw
-        scores = alpha_scores(item.rgba, item.drawn.rgb)
+        scores = alpha_scores(item.rgba, item.drawn.opaque)
         if self._uses_clip and draw.caption:
             scores |= layer_alignment(item.rgba, draw.caption, shared_clip(self._clip))
         failed = [name for name, least in self._thresholds.items() if name in scores and not scores[name] >= least]

@@ -54,7 +54,7 @@ class MultiLayerFlux(ItemStage[Composition, Composed]):
         drawn[BASE_IMAGE] = item.base
         return Composed(
             sample_id=item.sample_id,
-            image=LayeredImage(cover(item.base.rgb, item.brief.canvas), placed),
+            image=LayeredImage(cover(item.base.opaque, item.brief.canvas), placed),
             sidecar=describe(item, placed),
             raws={index: each.rgb for index, each in drawn.items()},
             batch_shapes={index: each.batch_shape for index, each in drawn.items()},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from layered.arrays import Color, Size, UInt8Array
 from layered.box import Box
 from layered.brief import Brief
+from layered.compositing import over_color
 from layered.image import LayeredImage
 from layered.scores import Score
 from layered.sidecar import Sidecar
@@ -45,6 +46,7 @@ class Drawn:
     """What LayerFLUX painted: RGB ``[height, width, 3]`` on a flat background, and who painted it.
 
     Attributes:
+        rgb: of a generator that draws transparency itself, straight RGBA ``[height, width, 4]``.
         batch_shape: (draws in the batch, width, height): results differ with it in the last bits.
     """
 
@@ -58,6 +60,16 @@ class Drawn:
     @property
     def sample_id(self) -> str:
         return self.draw.sample_id
+
+    @property
+    def opaque(self) -> UInt8Array:
+        """RGB ``[height, width, 3]``, over mid-gray where the generator drew transparency."""
+        return without_transparency(self.rgb)
+
+
+def without_transparency(picture: UInt8Array) -> UInt8Array:
+    """RGB as it is, RGBA over mid-gray."""
+    return over_color(picture, (128, 128, 128)) if picture.shape[2] == 4 else picture
 
 
 @dataclass(frozen=True, eq=False)

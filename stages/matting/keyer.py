@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from layered.arrays import Color, FloatArray, UInt8Array
-from layered.pixels import clear_hidden, resize_rgb, round_to_uint8
+from layered.pixels import clear_hidden, round_to_uint8
 from stages.matting.background import SURE, background_noise, estimate_background
 from stages.matting.config import MattingConfig
-from stages.matting.matter import Matter
+from stages.matting.matter import Matter, check_rgb, enlarged
 
 Mask = NDArray[np.bool_]
 
@@ -63,12 +63,12 @@ class Keyer(Matter):
         self._min_side = config.min_side
 
     def matte(self, rgb: UInt8Array, background: Color | None = None) -> tuple[UInt8Array, Color]:
+        check_rgb(rgb)
         background = background or estimate_background(rgb)
         noise = background_noise(rgb, background)
-        height, width = rgb.shape[:2]
-        scale = max(1.0, self._min_side / min(height, width))
-        enlarged = resize_rgb(rgb, (round(width * scale), round(height * scale)))
-        difference = enlarged.astype(np.float32) - np.array(background, np.float32)
+        picture = enlarged(rgb, self._min_side)
+        scale = max(1.0, self._min_side / min(rgb.shape[:2]))
+        difference = picture.astype(np.float32) - np.array(background, np.float32)
         alpha, colors = key(difference, noise, scale)
         colors += np.array(background, np.float32)
         return clear_hidden(round_to_uint8(np.dstack([colors / 255, alpha]))), background

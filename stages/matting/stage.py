@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from layered.errors import UserError
 from stages.item_stage import ItemStage
 from stages.matting.config import MattingConfig
-from stages.matting.keyer import Keyer
 from stages.matting.matter import Matter
 from stages.records import Drawn, Matted
 
 
 class Matting(ItemStage[Drawn, Matted]):
-    """Mattes drawn layers one by one."""
+    """Mattes drawn layers one by one. Raises UserError when its model cannot be used."""
 
     name = "matting"
 
@@ -30,8 +28,34 @@ class Matting(ItemStage[Drawn, Matted]):
 
 
 def matter_of(config: MattingConfig) -> Matter:
-    """The configured way to find alpha, not set up yet."""
-    return MATTERS[config.backend](config)
+    """The configured way to find alpha, not set up yet; only what it needs is imported.
 
+    Raises:
+        UserError: for `triangulation`, which needs two pictures; when a model folder or an extra is missing.
+    """
+    match config.backend:
+        case "layerprism":
+            from stages.matting.layerprism import LayerPrismMatter
 
-MATTERS: dict[str, Callable[[MattingConfig], Matter]] = {"keyer": Keyer}
+            return LayerPrismMatter(config)
+        case "vitmatte":
+            from stages.matting.vitmatte import VitMatter
+
+            return VitMatter(config)
+        case "rembg":
+            from stages.matting.rembg import RembgMatter
+
+            return RembgMatter(config)
+        case "native":
+            from stages.matting.native import Native
+
+            return Native()
+        case "triangulation":
+            raise UserError(
+                "matting.backend triangulation needs two pictures of each layer, on two colours: `layerprism matte "
+                "ONE.png --second OTHER.png`; generators draw one"
+            )
+        case _:
+            from stages.matting.keyer import Keyer
+
+            return Keyer(config)
