@@ -27,7 +27,7 @@ def save_state(
             state |= {f"optimizer.{number}.{index}.{k}": v for k, v in slots.items()}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
-    unshared = {k: v.clone() for k, v in state.items()}
+    unshared = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     save_file(unshared, path.with_suffix(".tmp"), metadata={"step": str(step), "seconds": str(seconds)})
     path.with_suffix(".tmp").replace(path)
 
