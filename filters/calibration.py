@@ -114,6 +114,7 @@ class Calibration:
     """All that was chosen and measured.
 
     Attributes:
+        chosen_on: the verdicts that all but `check` follows from.
         scores: one entry per score, in the order of `Observations.names`.
         thresholds: in force with this calibration: the chosen ones, and those that stay as they were.
         together: what all of these do together to the verdicts on whole samples.
@@ -122,6 +123,7 @@ class Calibration:
     """
 
     target: Target
+    chosen_on: Observations
     scores: tuple[ScoreCalibration, ...]
     thresholds: Mapping[str, float]
     together: Rates
@@ -158,6 +160,7 @@ def calibrate(verdicts: Observations, target: Target, current: Mapping[str, floa
     rules = _choose(chosen_on, target, current, interval=True)
     return Calibration(
         target,
+        chosen_on,
         rules.scores,
         rules.thresholds,
         _measured(chosen_on, passes_all(chosen_on, rules.thresholds), chosen_on.whole),

@@ -97,20 +97,34 @@ def _interval(rate: float, weights: Floats, drawn: Floats | None) -> Interval:
     return Interval(float(low), float(high))
 
 
+def precision_bands(values: Floats, good: Mask, weights: Floats, samples: np.ndarray, thresholds: Floats) -> Floats:
+    """The interval of the precision at each of some thresholds ``[t, 2]``, samples drawn with replacement."""
+    passed = values[:, None] >= thresholds
+    columns = np.concatenate([passed & good[:, None], passed], axis=1)
+    drawn = _drawn_sums(columns * weights[:, None], samples)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = drawn[:, : len(thresholds)] / drawn[:, len(thresholds) :]
+    bands: Floats = np.nanquantile(precision, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0).T
+    return bands
+
+
 def _bootstrap(passed: Mask, good: Mask, weights: Floats, samples: np.ndarray) -> Floats:
     """Precision and recall ``[replicates, 2]`` of samples drawn with replacement; the same draws at every call."""
-    _, place = np.unique(samples, return_inverse=True)
-    count = int(place.max()) + 1
-    sums = np.stack([np.bincount(place, weights * mask, count) for mask in (passed & good, passed, good)], axis=1)
-    rng = np.random.default_rng(0)
-    drawn = []
-    chunk = max(1, _NUMBERS_AT_ONCE // count)
-    for start in range(0, _REPLICATES, chunk):
-        times = rng.multinomial(count, np.full(count, 1 / count), min(chunk, _REPLICATES - start))
-        drawn.append(times @ sums)
-    passed_good, all_passed, all_good = np.concatenate(drawn).T
+    columns = np.stack([passed & good, passed, good], axis=1)
+    passed_good, all_passed, all_good = _drawn_sums(columns * weights[:, None], samples).T
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.stack([passed_good / all_passed, passed_good / all_good], axis=1)
+
+
+def _drawn_sums(columns: Floats, samples: np.ndarray) -> Floats:
+    """Sums over verdicts ``[n, m]`` when their samples are drawn with replacement: ``[replicates, m]``."""
+    _, place = np.unique(samples, return_inverse=True)
+    count = int(place.max()) + 1
+    sums = np.stack([np.bincount(place, column, count) for column in columns.T], axis=1)
+    rng = np.random.default_rng(0)
+    chunk = max(1, _NUMBERS_AT_ONCE // count)
+    sizes = [min(chunk, _REPLICATES - start) for start in range(0, _REPLICATES, chunk)]
+    return np.concatenate([rng.multinomial(count, np.full(count, 1 / count), size) @ sums for size in sizes])
 
 
 def bootstrap_areas(values: Floats, good: Mask, weights: Floats, samples: np.ndarray) -> Interval:

@@ -16,6 +16,9 @@ from ledger.storage import LocalStorage
 from shards.parquet import read_parquet
 
 DECISIONS_FOLDER = "decisions"
+AUDIT_QUEUE = "audit"
+"""The queue of samples drawn at random from all: what it says of thresholds was not chosen by any score."""
+
 Verdict = Literal["pro", "keep", "reject", "skip", "undo"]
 
 DECISION_SCHEMA = pa.schema(

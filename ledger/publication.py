@@ -30,7 +30,7 @@ from ledger.decisions import read_decisions, resolve
 from ledger.errors import DamagedChunkError
 from ledger.index import RunIndex
 from ledger.run_directory import SHARDS_FOLDER, RunDirectory
-from ledger.selection import DuplicateFinder, Selected, Selection, select, standing_scores
+from ledger.selection import DuplicateFinder, ScoreDeriver, Selected, Selection, select, standing_scores
 from shards.manifest import MANIFEST_FILE
 from shards.reader import Publication
 from shards.writer import ShardConfig, ShardSample, write_publication
@@ -64,6 +64,7 @@ def publish(
     find_duplicates: DuplicateFinder | None = None,
     facts: Mapping[str, str] | None = None,
     prune: bool = False,
+    derive_scores: ScoreDeriver | None = None,
 ) -> Published:
     """Makes ``shards/`` follow from the committed samples, their scores and people's decisions.
 
@@ -74,6 +75,7 @@ def publish(
         thresholds: lowest acceptable score by name.
         facts: what the dataset card says of the set's origin.
         prune: also removes all former publications.
+        derive_scores: as in `ledger.selection.select`.
 
     Raises:
         NothingToPublishError: when no sample would be published; the current publication stays.
@@ -83,7 +85,7 @@ def publish(
     repair(run.path)
     index = RunIndex.load(run.storage)
     decisions = resolve(read_decisions(run.storage))
-    selection = select(run.planned_samples(), index, decisions, thresholds, find_duplicates)
+    selection = select(run.planned_samples(), index, decisions, thresholds, find_duplicates, derive_scores)
     if not selection.published:
         reasons = ", ".join(f"{number} {reason}" for reason, number in selection.reasons().items())
         raise NothingToPublishError(

@@ -20,6 +20,9 @@ from shards.tar import is_sample_member
 DuplicateFinder = Callable[[Mapping[str, Mapping[str, bytes]]], Collection[str]]
 """Takes the features of accepted samples by id, in the plan's order; returns the ids that repeat an earlier one."""
 
+ScoreDeriver = Callable[[Iterable[Score]], Iterable[Score]]
+"""Takes the score rows of one sample that still hold; returns rows that follow from them."""
+
 Reason = Literal["failed", "rejected", "flagged", "duplicate", "held back"]
 
 
@@ -71,6 +74,7 @@ def select(
     decisions: Mapping[str, SampleDecisions],
     thresholds: Mapping[str, float],
     find_duplicates: DuplicateFinder | None = None,
+    derive_scores: ScoreDeriver | None = None,
 ) -> Selection:
     """Decides about every committed sample.
 
@@ -82,6 +86,7 @@ def select(
     Args:
         decisions: of `ledger.decisions.resolve`.
         thresholds: lowest acceptable score by name; names without one flag nothing.
+        derive_scores: further scores that thresholds hold for, such as a combination of the stored ones.
     """
     splits = {planned.sample_id: planned.split for planned in plan}
     outcomes: dict[str, Selected | LeftOut] = {}
@@ -89,7 +94,7 @@ def select(
     for record in index.records():
         if record.sample_id in splits:
             verdicts = decisions.get(record.sample_id, NO_DECISIONS)
-            outcome = _judge(record, splits[record.sample_id], index, verdicts, thresholds)
+            outcome = _judge(record, splits[record.sample_id], index, verdicts, thresholds, derive_scores)
             outcomes[record.sample_id] = outcome
             if isinstance(outcome, Selected):
                 features[record.sample_id] = record.features
@@ -125,6 +130,7 @@ def _judge(
     index: RunIndex,
     verdicts: SampleDecisions,
     thresholds: Mapping[str, float],
+    derive_scores: ScoreDeriver | None,
 ) -> Selected | LeftOut:
     if record.failure is not None:
         return LeftOut(record.sample_id, "failed", f"{record.failure.stage}: {record.failure.error}")
@@ -135,7 +141,9 @@ def _judge(
     dropped = verdicts.rejected_layers
     scores = standing_scores(record.scores, dropped)
     if whole is None:
-        flags = flagged((score for score in scores if score.layer_index not in verdicts.layers), thresholds)
+        undecided = [score for score in scores if score.layer_index not in verdicts.layers]
+        derived = derive_scores(undecided) if derive_scores else ()
+        flags = flagged((*undecided, *derived), thresholds)
         if flags:
             return LeftOut(record.sample_id, "flagged", "; ".join(_described(flag, thresholds) for flag in flags))
     selected = Selected(

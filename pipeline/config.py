@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from filters.config import FiltersConfig
 from layered.errors import UserError
-from pipeline.config_file import ConfigTree, KeyPath, overridden, read_config_tree
+from pipeline.config_file import ConfigTree, KeyPath, merged, overridden, read_config_tree
 from pipeline.executor_config import ExecutorConfig
 from pipeline.plan_config import PlanConfig
 from pipeline.report_config import ReportConfig
@@ -63,13 +63,19 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     return _validated(read_config_tree(path, overrides, FILE_KEYS))
 
 
-def config_of_values(values: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> RunConfig:
+def config_of_values(
+    values: Mapping[str, Any], source: str, overrides: Sequence[str] = (), fragment: Path | None = None
+) -> RunConfig:
     """A configuration from values that were read elsewhere, such as those kept in `run.json`; errors as `load_config`.
 
     Args:
         source: what error messages say of where the values stand.
+        fragment: a configuration file whose values replace them where it has any.
     """
-    return _validated(overridden(ConfigTree(values, {(): source}), overrides))
+    tree = ConfigTree(values, {(): source})
+    if fragment is not None:
+        tree = merged(tree, read_config_tree(fragment, (), FILE_KEYS))
+    return _validated(overridden(tree, overrides))
 
 
 def _validated(tree: ConfigTree) -> RunConfig:

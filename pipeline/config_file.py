@@ -51,7 +51,7 @@ def read_config_tree(path: Path, overrides: Sequence[str] = (), file_keys: Colle
 def overridden(tree: ConfigTree, overrides: Sequence[str]) -> ConfigTree:
     """The tree with `--set` overrides on top. Raises UserError when one is not of the form ``key=value``."""
     for override in overrides:
-        tree = _merged(tree, _read_override(override))
+        tree = merged(tree, _read_override(override))
     return tree
 
 
@@ -68,7 +68,7 @@ def _read_with_parents(path: Path, file_keys: Collection[KeyPath], children: tup
         return tree
     if not isinstance(parent, str):
         raise UserError(f"`extends` in {tree.place(('extends',))} is {parent!r}: the name of one file is wanted")
-    return _merged(_read_with_parents(path.parent / parent, file_keys, (*children, path.resolve())), tree)
+    return merged(_read_with_parents(path.parent / parent, file_keys, (*children, path.resolve())), tree)
 
 
 def _read_file(path: Path) -> ConfigTree:
@@ -159,7 +159,8 @@ def _check_keys_differ(node: yaml.MappingNode, path: KeyPath, source: str) -> No
         seen.add(str(key_node.value))
 
 
-def _merged(below: ConfigTree, above: ConfigTree) -> ConfigTree:
+def merged(below: ConfigTree, above: ConfigTree) -> ConfigTree:
+    """Two trees as one: mappings key by key, everything else from `above` where both have it."""
     replaced = tuple(_replaced_paths(below.values, above.values, ()))
     kept = {
         path: place for path, place in below.places.items() if not any(path[: len(gone)] == gone for gone in replaced)

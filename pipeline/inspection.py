@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from filters.combined import combined_scores
 from filters.config import FiltersConfig
 from layered.arrays import Size, UInt8Array
 from layered.codec import SIDECAR_MEMBER, decode_members
@@ -168,7 +169,8 @@ class _RunSource:
         self._run = run
         self._index = RunIndex.load(run.storage)
         self._published = _published_ids(run.path / SHARDS_FOLDER)
-        self._thresholds = _thresholds_of(run.info)
+        self._filters = _filters_of(run.info)
+        self._thresholds = self._filters.thresholds() if self._filters else {}
 
     def __len__(self) -> int:
         return len(self._index)
@@ -187,7 +189,7 @@ class _RunSource:
             place=record.commit.tar,
             state=self._state(key, record.scores, record.failure),
             sidecar=None if record.failure else self._sidecar(key),
-            scores=record.scores,
+            scores=self._with_combined(record.scores),
             thresholds=self._thresholds,
             failure=record.failure,
         )
@@ -207,9 +209,13 @@ class _RunSource:
             return "failed"
         if key in self._published:
             return "published"
-        if flagged(scores, self._thresholds):
+        if flagged(self._with_combined(scores), self._thresholds):
             return "flagged"
         return "left out" if self._published else "finished"
+
+    def _with_combined(self, scores: Iterable[Score]) -> tuple[Score, ...]:
+        rows = tuple(scores)
+        return rows + (combined_scores(self._filters.combined, rows) if self._filters else ())
 
     def _require(self, key: str) -> None:
         if key in self._index:
@@ -327,9 +333,9 @@ def _published_ids(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _thresholds_of(info: Mapping[str, Any]) -> dict[str, float]:
-    """The thresholds in a run's stored configuration; none where this version cannot read it."""
+def _filters_of(info: Mapping[str, Any]) -> FiltersConfig | None:
+    """The filters in a run's stored configuration; None where this version cannot read it."""
     try:
-        return FiltersConfig.model_validate_json(json.dumps(info["config"]["filters"])).thresholds()
+        return FiltersConfig.model_validate_json(json.dumps(info["config"]["filters"]))
     except (KeyError, TypeError, ValidationError):
-        return {}
+        return None

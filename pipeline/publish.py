@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from filters.combined import combined_scores
 from filters.duplicates import PERCEPTUAL_HASH, repeated
 from layered.errors import FailedWorkError
 from ledger.publication import NothingToPublishError, Published, publish
@@ -35,7 +36,8 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
     duplicates = config.filters.duplicates
     find_duplicates = functools.partial(_repeated_samples, duplicates.max_distance) if duplicates.enabled else None
     try:
-        published = publish(run, config.shards, thresholds, find_duplicates, facts, prune)
+        derive_scores = functools.partial(combined_scores, config.filters.combined)
+        published = publish(run, config.shards, thresholds, find_duplicates, facts, prune, derive_scores)
     except NothingToPublishError as error:
         report = write_report(run, error.selection, thresholds, config.report, facts)
         raise FailedWorkError(f"{error} (see {report})") from error

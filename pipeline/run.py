@@ -142,14 +142,17 @@ def _drawn_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
     return as_stored
 
 
-def existing_run(path: Path, overrides: Sequence[str] = ()) -> RunSession:
+def existing_run(path: Path, overrides: Sequence[str] = (), fragment: Path | None = None) -> RunSession:
     """An existing run with the configuration it was last driven with, some of it overridden.
 
+    Args:
+        fragment: a configuration file with some values, such as `layerprism calibrate` writes.
+
     Raises:
-        UserError: when there is no run, or an override is wrong.
+        UserError: when there is no run, or when a value that overrides is wrong.
     """
     run = RunDirectory.open(path)
-    return RunSession(run, config_of_values(run.info["config"], f"{path / RUN_FILE}", overrides))
+    return RunSession(run, config_of_values(run.info["config"], f"{path / RUN_FILE}", overrides, fragment))
 
 
 def read_plan(run: RunDirectory) -> Plan:

@@ -30,7 +30,7 @@ def draw_scores(scores: Sequence[ScoreNumbers]) -> bytes:
 
     columns = min(COLUMNS, len(scores))
     rows = -(-len(scores) // columns)
-    figure = _figure(3.4 * columns, 2.3 * rows)
+    figure = new_figure(3.4 * columns, 2.3 * rows)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(scores) :]:
         axis.set_visible(False)
@@ -45,8 +45,8 @@ def draw_scores(scores: Sequence[ScoreNumbers]) -> bytes:
         axis.set_title(f"{score.name}: {score.rows}{flags}", fontsize=9, loc="left")
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        _plain(axis)
-    return _png(figure)
+        plain_axis(axis)
+    return png_of(figure)
 
 
 def draw_timeline(sitting: Sitting) -> bytes:
@@ -57,7 +57,7 @@ def draw_timeline(sitting: Sitting) -> bytes:
     intervals = sorted((interval for worker in workers for interval in worker.intervals), key=lambda each: each.start)
     stages = dict.fromkeys(interval.stage for interval in intervals)  # in the order in which they first worked
     colors = {stage: STAGE_COLORS[number % len(STAGE_COLORS)] for number, stage in enumerate(stages)}
-    figure = _figure(10.2, 1.3 + 0.32 * len(workers))
+    figure = new_figure(10.2, 1.3 + 0.32 * len(workers))
     axis = figure.subplots()
     for row, worker in enumerate(workers):
         bars = [(interval.start, interval.end - interval.start) for interval in worker.intervals]
@@ -69,8 +69,8 @@ def draw_timeline(sitting: Sitting) -> bytes:
     axis.set_xlabel("seconds", fontsize=8, color=INK)
     handles = [Patch(color=color, label=stage) for stage, color in colors.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=8, fontsize=8, frameon=False)
-    _plain(axis)
-    return _png(figure)
+    plain_axis(axis)
+    return png_of(figure)
 
 
 def bin_edges(values: NDArray[np.float64], threshold: float | None) -> NDArray[np.float64]:
@@ -83,19 +83,22 @@ def bin_edges(values: NDArray[np.float64], threshold: float | None) -> NDArray[n
     return anchor + width * np.arange(first, last + 1, dtype=np.float64)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty white figure, in inches."""
     # Without pyplot there is no global state and no window system: savefig draws with Agg.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def _plain(axis: Any) -> None:
+def plain_axis(axis: Any) -> None:
+    """An axis without a box around it, with small labels."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8, colors=INK)
 
 
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
+    """A figure as PNG bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
