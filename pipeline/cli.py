@@ -162,15 +162,35 @@ def retry(run: RunFolder) -> None:
 @app.command()
 def shard(
     run: RunFolder,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A file with some settings, such as calibrate writes.")
+    ] = None,
     set_: Overrides = None,
     prune: Annotated[bool, typer.Option(help="Also removes former publications.")] = False,
 ) -> None:
     """Publishes again from current decisions and thresholds."""
     from pipeline.run import existing_run
 
-    session = existing_run(run, set_ or [])
+    session = existing_run(run, set_ or [], config)
     with session.driving():
         _publish(session, prune)
+
+
+@app.command()
+def calibrate(
+    run: RunFolder,
+    labels: Annotated[Path | None, typer.Option(help="A CSV or Parquet file of labels, in place of decisions.")] = None,
+    precision: Annotated[float | None, typer.Option(help="How much of what passes must be good, in 0…1.")] = None,
+    recall: Annotated[float | None, typer.Option(help="How much of what is good must pass; 0.95 otherwise.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write; RUN/calibration otherwise.")] = None,
+) -> None:
+    """Chooses thresholds by what people decided: a fragment of configuration that `shard` takes."""
+    from pipeline.calibrate import calibrate_run, target_of
+    from pipeline.calibration_files import write_calibration
+    from pipeline.calibration_view import render_calibration
+
+    calibrated = calibrate_run(run, labels, target_of(precision, recall))
+    console.print(render_calibration(calibrated, write_calibration(calibrated, out)), soft_wrap=True)
 
 
 @app.command()
