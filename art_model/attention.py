@@ -1,0 +1,157 @@
+"""Joint attention over packed samples: the tokens of a sample, text and image, see each other and nobody else.
+
+Three ways to compute one thing, chosen by what is at hand:
+
+- ``sdpa``: torch's attention sample by sample. Any device, any precision; the oracle of the others.
+- ``varlen``: one kernel over all samples (`torch.nn.attention.varlen`). CUDA, half precision.
+- ``flash``: the same from the package flash-attn, where it is installed.
+"""
+
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Backend = Literal["sdpa", "varlen", "flash"]
+
+
+@dataclass(frozen=True, eq=False)
+class Spans:
+    """Where the samples stand in a joint sequence ``[text of all samples; image tokens of all samples]``.
+
+    Attributes:
+        text: rows of the text part, padding included.
+        image: rows of the image part, padding included.
+        text_lengths: text tokens of each sample.
+        image_lengths: image tokens of each sample.
+    """
+
+    text: int
+    image: int
+    text_lengths: tuple[int, ...]
+    image_lengths: tuple[int, ...]
+    _kernel_inputs: dict[torch.device, "_KernelInputs"] = field(default_factory=dict, repr=False)
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether the joint sequence is one sample, so that it already is in order."""
+        return len(self.text_lengths) == 1 and self.text_lengths[0] == self.text and self.image_lengths[0] == self.image
+
+    def kernel_inputs(self, device: torch.device) -> "_KernelInputs":
+        if device not in self._kernel_inputs:
+            self._kernel_inputs[device] = _KernelInputs.of(self, device)
+        return self._kernel_inputs[device]
+
+
+@dataclass(frozen=True, eq=False)
+class _KernelInputs:
+    """What one kernel over all samples needs: the order that puts samples back to back, its inverse, and their ends.
+
+    Attributes:
+        order: ``[kept]`` row of the joint sequence that comes at each place.
+        inverse: ``[text + image]`` place of each row; padding has the place after the last.
+        ends: ``[B + 1]`` int32.
+        longest: tokens of the longest sample.
+    """
+
+    order: Tensor
+    inverse: Tensor
+    ends: Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, spans: Spans, device: torch.device) -> "_KernelInputs":
+        lengths = [sum(pair) for pair in zip(spans.text_lengths, spans.image_lengths, strict=True)]
+        texts = torch.arange(spans.text)[: sum(spans.text_lengths)].split(list(spans.text_lengths))
+        images = torch.arange(spans.text, spans.text + spans.image)[: sum(spans.image_lengths)].split(
+            list(spans.image_lengths)
+        )
+        order = torch.cat([part for pair in zip(texts, images, strict=True) for part in pair])
+        inverse = torch.full((spans.text + spans.image,), len(order))
+        inverse[order] = torch.arange(len(order))
+        ends = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+        return cls(order.to(device), inverse.to(device), ends.to(device), max(lengths))
+
+
+def choose_backend(query: Tensor) -> Backend:
+    """``varlen`` for half precision on CUDA, else ``sdpa``."""
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    return "varlen" if query.is_cuda and half else "sdpa"
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, spans: Spans, backend: Backend | None = None) -> Tensor:
+    """Attention inside each sample.
+
+    Args:
+        query, key, value: ``[text + image, heads, head width]`` in the order of `spans`.
+        spans: which rows belong together.
+        backend: which way; None chooses.
+
+    Returns:
+        ``[text + image, heads · head width]`` in the same order; zero in padding.
+    """
+    match backend or choose_backend(query):
+        case "sdpa":
+            return _attend_by_sample(query, key, value, spans)
+        case "varlen":
+            return _attend_in_one(query, key, value, spans, _varlen)
+        case "flash":
+            return _attend_in_one(query, key, value, spans, _flash)
+
+
+def _attend_by_sample(query: Tensor, key: Tensor, value: Tensor, spans: Spans) -> Tensor:
+    if spans.contiguous:
+        return _sdpa(query, key, value)
+    # Splits, not slices: the gradient of a split is one concatenation.
+    parts = [_by_sample(whole, spans) for whole in (query, key, value)]
+    attended = [
+        _sdpa(*(torch.cat(pair) for pair in sample)).split([len(sample[0][0]), len(sample[0][1])])
+        for sample in zip(*parts, strict=True)
+    ]
+    texts, images = [text for text, _ in attended], [image for _, image in attended]
+    width = query.shape[1] * query.shape[2]
+    text_rest, image_rest = spans.text - sum(spans.text_lengths), spans.image - sum(spans.image_lengths)
+    return torch.cat(
+        [*texts, query.new_zeros(text_rest, width), *images, query.new_zeros(image_rest, width)]
+    )
+
+
+def _by_sample(whole: Tensor, spans: Spans) -> list[tuple[Tensor, Tensor]]:
+    """Per sample its text rows and its image rows."""
+    count = len(spans.text_lengths)
+    text_rest, image_rest = spans.text - sum(spans.text_lengths), spans.image - sum(spans.image_lengths)
+    parts = whole.split([*spans.text_lengths, text_rest, *spans.image_lengths, image_rest])
+    return list(zip(parts[:count], parts[count + 1 : -1], strict=True))
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """``[n, heads, head width]`` of one sample to ``[n, heads · head width]``."""
+    heads_first = [part.transpose(0, 1)[None] for part in (query, key, value)]
+    return F.scaled_dot_product_attention(*heads_first)[0].transpose(0, 1).flatten(1)
+
+
+def _attend_in_one(query: Tensor, key: Tensor, value: Tensor, spans: Spans, kernel: Any) -> Tensor:
+    inputs = spans.kernel_inputs(query.device)
+    if spans.contiguous:
+        return kernel(query, key, value, inputs).flatten(1)  # type: ignore[no-any-return]
+    attended = kernel(query[inputs.order], key[inputs.order], value[inputs.order], inputs)
+    return F.pad(attended, (0, 0, 0, 0, 0, 1))[inputs.inverse].flatten(1)
+
+
+def _varlen(query: Tensor, key: Tensor, value: Tensor, inputs: _KernelInputs) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    attended = varlen_attn(query, key, value, inputs.ends, inputs.ends, inputs.longest, inputs.longest)
+    assert isinstance(attended, Tensor)  # a pair only where its log sums are asked for
+    return attended
+
+
+def _flash(query: Tensor, key: Tensor, value: Tensor, inputs: _KernelInputs) -> Tensor:
+    from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
+
+    ends, longest = inputs.ends, inputs.longest
+    attended: Tensor = flash_attn_varlen_func(query, key, value, ends, ends, longest, longest)
+    return attended
