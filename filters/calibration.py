@@ -86,7 +86,7 @@ class ScoreCalibration:
         good, bad: verdicts that have this score.
         area: AUROC; no number where it could not be told.
         threshold: the chosen one; None where none was chosen, and `note` says why.
-        rates: at the chosen threshold, on the verdicts it was chosen on.
+        rates: at the threshold that is then in force, the chosen or the former one, on the verdicts it was chosen on.
         curve: None where there were too few verdicts.
     """
 
@@ -131,6 +131,12 @@ class Calibration:
     combined_score: ScoreCalibration | None
     combined_note: str
     check: Check | None
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The thresholds, and that of `combined` where it was learned."""
+        of_combined = None if self.combined is None else self.combined.threshold
+        return dict(self.thresholds) | ({} if of_combined is None else {COMBINED: of_combined})
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +199,7 @@ def probabilities(verdicts: Observations, combined: CombinedConfig) -> Floats:
 
 def _choose(verdicts: Observations, target: Target, current: Mapping[str, float], interval: bool) -> _Rules:
     scores = tuple(
-        _of_score(name, verdicts.scores[:, column], verdicts, target, interval)
+        _of_score(name, verdicts.scores[:, column], verdicts, target, current.get(name), interval)
         for column, name in enumerate(verdicts.names)
     )
     chosen = {score.name: score.threshold for score in scores if score.threshold is not None}
@@ -202,28 +208,46 @@ def _choose(verdicts: Observations, target: Target, current: Mapping[str, float]
 
 
 def _of_score(
-    name: str, values: Floats, verdicts: Observations, target: Target, interval: bool, must_tell: bool = True
+    name: str,
+    values: Floats,
+    verdicts: Observations,
+    target: Target,
+    former: float | None,
+    interval: bool,
+    must_tell: bool = True,
 ) -> ScoreCalibration:
+    """The best threshold of one score, judged by the verdicts that have it.
+
+    Args:
+        former: stays in force where no other is chosen.
+        interval: whether to measure rates; cross-fitting does without.
+        must_tell: choose nothing where AUROC may as well be that of a coin.
+    """
     known = ~np.isnan(values)
     part = verdicts.only(known)
     values, good, weights = values[known], part.good, part.weights
     counts = int(good.sum()), int((~good).sum())
+
+    def in_force(threshold: float | None) -> Rates | None:
+        if threshold is None or not interval or not len(part):
+            return None
+        return measured_rates(values >= threshold, good, weights, part.samples)
+
+    stays = "" if former is None else ": stays"
     if min(counts) < LEAST_OF_EACH:
-        note = f"{counts[0]} good and {counts[1]} bad verdicts have it, {LEAST_OF_EACH} of each are needed"
-        return ScoreCalibration(name, *counts, np.nan, None, None, note)
+        note = f"fewer than {LEAST_OF_EACH} good or bad{stays}"
+        return ScoreCalibration(name, *counts, np.nan, None, None, note, in_force(former))
     area = area_under_curve(values, good, weights)
+    area_interval = bootstrap_areas(values, good, weights, part.samples)
     curve = precision_recall_curve(values, good, weights)
-    known_area = bootstrap_areas(values, good, weights, part.samples)
-    if must_tell and known_area.low <= 0.5:
-        note = "does not tell good from bad here; its threshold stays"
-        return ScoreCalibration(name, *counts, area, known_area, None, note, curve=curve)
-    threshold = choose_threshold(curve, target)
-    if threshold is None:
-        best = int(np.argmax(curve.precision))
-        note = f"reaches no {target.kind} of {target.value:g}, at most {curve.precision[best]:.2f}; its threshold stays"
-        return ScoreCalibration(name, *counts, area, known_area, None, note, curve=curve)
-    found = measured_rates(values >= threshold, good, weights, part.samples) if interval else None
-    return ScoreCalibration(name, *counts, area, known_area, threshold, "", found, curve)
+    threshold, note = choose_threshold(curve, target), ""
+    if must_tell and area_interval.low <= 0.5:
+        threshold, note = None, f"tells nothing{stays}"
+    elif threshold is None:
+        best = (curve.precision if target.kind == "precision" else curve.recall).max(initial=0.0)
+        note = f"reaches {best:.2f} at most{stays}"
+    rates = in_force(former if threshold is None else threshold)
+    return ScoreCalibration(name, *counts, area, area_interval, threshold, note, rates, curve)
 
 
 def _combine(
@@ -235,9 +259,9 @@ def _combine(
     combined = fit_combination(verdicts.names, verdicts.scores, verdicts.good, verdicts.weights)
     if combined is None:
         return None, None, "no score tells good samples from bad ones"
-    score = _of_score(COMBINED, probabilities(verdicts, combined), verdicts, target, interval, must_tell=False)
+    score = _of_score(COMBINED, probabilities(verdicts, combined), verdicts, target, None, interval, must_tell=False)
     if score.threshold is None:
-        return None, score, score.note.removesuffix("; its threshold stays")
+        return None, score, f"it {score.note}"
     return combined.model_copy(update={"threshold": score.threshold}), score, ""
 
 

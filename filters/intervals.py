@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filters.operating_points import Floats, Mask, rates
 
@@ -15,6 +17,7 @@ _Z: Final = 1.959963984540054  # of the standard normal distribution, at this co
 _REPLICATES: Final = 1000
 _AREA_REPLICATES: Final = 400
 _NUMBERS_AT_ONCE: Final = 4_000_000
+_MOST_DRAWS: Final = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -116,32 +119,43 @@ def _bootstrap(passed: Mask, good: Mask, weights: Floats, samples: np.ndarray) -
         return np.stack([passed_good / all_passed, passed_good / all_good], axis=1)
 
 
-def _drawn_sums(columns: Floats, samples: np.ndarray) -> Floats:
-    """Sums over verdicts ``[n, m]`` when their samples are drawn with replacement: ``[replicates, m]``."""
-    _, place = np.unique(samples, return_inverse=True)
-    count = int(place.max()) + 1
-    sums = np.stack([np.bincount(place, column, count) for column in columns.T], axis=1)
-    rng = np.random.default_rng(0)
-    chunk = max(1, _NUMBERS_AT_ONCE // count)
-    sizes = [min(chunk, _REPLICATES - start) for start in range(0, _REPLICATES, chunk)]
-    return np.concatenate([rng.multinomial(count, np.full(count, 1 / count), size) @ sums for size in sizes])
-
-
 def bootstrap_areas(values: Floats, good: Mask, weights: Floats, samples: np.ndarray) -> Interval:
     """The interval of `area_under_curve`, samples drawn with replacement."""
     _, place = np.unique(samples, return_inverse=True)
-    count = int(place.max()) + 1
     order = np.argsort(values, kind="stable")
     ties = np.concatenate([[0], np.flatnonzero(np.diff(values[order]) != 0) + 1])
-    rng = np.random.default_rng(0)
-    areas = []
+    draws = _draws(int(place.max()) + 1)[:_AREA_REPLICATES]
     chunk = max(1, _NUMBERS_AT_ONCE // len(values))
-    for start in range(0, _AREA_REPLICATES, chunk):
-        times = rng.multinomial(count, np.full(count, 1 / count), min(chunk, _AREA_REPLICATES - start))
-        drawn = times[:, place[order]] * weights[order]
+    areas = []
+    for start in range(0, len(draws), chunk):
+        drawn = draws[start : start + chunk][:, place[order]] * weights[order]
         of_good, of_bad = (np.add.reduceat(drawn * mask[order], ties, axis=1) for mask in (good, ~good))
         below = of_bad.cumsum(axis=1) - of_bad
         with np.errstate(divide="ignore", invalid="ignore"):
             areas.append((of_good * (below + of_bad / 2)).sum(1) / (of_good.sum(1) * of_bad.sum(1)))
     low, high = np.nanquantile(np.concatenate(areas), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float(low), float(high))
+
+
+def _drawn_sums(columns: Floats, samples: np.ndarray) -> Floats:
+    """Sums over verdicts ``[n, m]`` when their samples are drawn with replacement: ``[replicates, m]``."""
+    _, place = np.unique(samples, return_inverse=True)
+    count = int(place.max()) + 1
+    sums = np.stack([np.bincount(place, column, count) for column in columns.T], axis=1)
+    draws = _draws(count)
+    chunk = max(1, _NUMBERS_AT_ONCE // count)
+    return np.concatenate([draws[start : start + chunk] @ sums for start in range(0, len(draws), chunk)])
+
+
+@functools.lru_cache(maxsize=8)
+def _draws(count: int) -> NDArray[np.uint8]:
+    """How often each of `count` samples is drawn, ``[replicates, count]``; always the same draws.
+
+    Of very many samples fewer draws are enough: their intervals are narrow.
+    """
+    rng = np.random.default_rng(0)
+    replicates = min(_REPLICATES, max(_AREA_REPLICATES, _MOST_DRAWS // count))
+    draws = np.empty((replicates, count), np.uint8)
+    for row in draws:
+        row[:] = np.bincount(rng.integers(0, count, count), minlength=count)
+    return draws

@@ -35,11 +35,10 @@ class LabelledSample:
 
 @dataclass(frozen=True)
 class RejectedKept:
-    """What people kept and the thresholds would flag: by which scores, and what `combined` says of it."""
+    """What people kept and the thresholds, or the combination in their place, would flag: by which scores."""
 
     label: Label
     flags: tuple[Score, ...]
-    combined: float | None
 
 
 @dataclass(frozen=True)
@@ -194,9 +193,11 @@ def observations_of(samples: Sequence[LabelledSample]) -> Observations:
 
 def _rejected(samples: Iterable[LabelledSample], found: Calibration) -> Iterable[RejectedKept]:
     for sample in samples:
-        flags = flagged(sample.scores, found.thresholds)
+        told = _combined(sample, found)
+        of_combined = [Score(sample.label.sample_id, WHOLE_IMAGE, COMBINED, told)] if told is not None else []
+        flags = flagged((*sample.scores, *of_combined), found.limits)
         if sample.label.good and flags:
-            yield RejectedKept(sample.label, tuple(flags), _combined(sample, found))
+            yield RejectedKept(sample.label, tuple(flags))
 
 
 def _reasons(samples: Iterable[LabelledSample], found: Calibration) -> list[CaughtReason]:
@@ -209,10 +210,9 @@ def _reasons(samples: Iterable[LabelledSample], found: Calibration) -> list[Caug
     for reason, bad in by_reason.items():
         by_thresholds = sum(bool(flagged(sample.scores, found.thresholds)) for sample in bad)
         by_combined = None
-        if found.combined is not None and found.combined.threshold is not None:
-            least = found.combined.threshold
+        if found.combined is not None:
             told = [_combined(sample, found) for sample in bad]
-            by_combined = sum(value is not None and not value >= least for value in told)
+            by_combined = sum(value is not None and not value >= found.limits[COMBINED] for value in told)
         caught.append(CaughtReason(reason, len(bad), by_thresholds, by_combined))
     return sorted(caught, key=lambda each: (-each.bad, each.reason))
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from filters.calibration import TOGETHER, ScoreCalibration
-from filters.combined import COMBINED
 from filters.intervals import Interval, Rates
 from layered.errors import UserError
 from layered.png import encode_png
@@ -128,7 +127,8 @@ def page(calibrated: CalibratedRun) -> str:
         "",
         f"{calibrated.verdicts}. A sample passes when its score is at or above the threshold. *Precision*: how much of "
         "what passes is good; *recall*: how much of what is good passes; both for the whole run, verdicts weighted by "
-        "1 / inclusion probability, with 95 % intervals. Verdicts on whole samples see their worst layer.",
+        "1 / inclusion probability, with 95 % intervals, at the chosen threshold or, where none was chosen, at the "
+        "former one. Verdicts on whole samples see their worst layer.",
         "",
         "![Precision and recall](precision_recall.png)",
         "",
@@ -190,24 +190,25 @@ def _reason_lines(calibrated: CalibratedRun) -> list[str]:
 
 
 def _rejected_lines(calibrated: CalibratedRun) -> list[str]:
+    title = "## Kept by people, flagged by the thresholds or the combination"
     if not calibrated.rejected:
-        return ["## Kept by people, flagged by the thresholds", "", "None."]
-    thresholds = calibrated.calibration.thresholds
+        return [title, "", "None."]
+    limits = calibrated.calibration.limits
     rows = [
         f"| {each.label.sample_id} | {where(each)} | "
-        + "; ".join(f"{flag.name} {flag.score:.3f} < {thresholds[flag.name]:g}" for flag in each.flags)
-        + f" | {'–' if each.combined is None else f'{each.combined:.2f}'} |"
+        + "; ".join(f"{flag.name} {flag.score:.3f} < {limits[flag.name]:g}" for flag in each.flags)
+        + " |"
         for each in calibrated.rejected
     ]
     return [
-        "## Kept by people, flagged by the thresholds",
+        title,
         "",
         "A person overrules a threshold, so these stay published; others like them, which nobody has looked at, go.",
         "",
-        "![Kept by people, flagged by the thresholds](rejected_kept.png)",
+        "![Kept by people, flagged](rejected_kept.png)",
         "",
-        "| sample | verdict on | flagged by | combined |",
-        "|---|---|---|---|",
+        "| sample | verdict on | flagged by |",
+        "|---|---|---|",
         *rows,
     ]
 
@@ -221,7 +222,7 @@ def where(rejected: RejectedKept) -> str:
 def _row(score: ScoreCalibration, calibrated: CalibratedRun) -> str:
     interval = score.area_interval
     area = "–" if interval is None else f"{score.area:.3f} ({interval.low:.3f}–{interval.high:.3f})"
-    threshold = "–" if score.threshold is None else f"{score.threshold:g}"
+    threshold = "–" if score.threshold is None else f"**{score.threshold:g}**"
     was = f"{calibrated.current[score.name]:g}" if score.name in calibrated.current else "–"
     rates = score.rates
     told = "– | –"
@@ -253,7 +254,6 @@ def _rejected_numbers(rejected: RejectedKept) -> dict[str, Any]:
         "sample_id": rejected.label.sample_id,
         "layer_index": rejected.label.layer_index,
         "flags": [{"layer_index": flag.layer_index, "name": flag.name, "score": flag.score} for flag in rejected.flags],
-        COMBINED: rejected.combined,
     }
 
 

@@ -48,7 +48,7 @@ def draw_rejected_kept(calibrated: CalibratedRun) -> UInt8Array:
         flag = each.flags[0]
         member = thumbnail_member(flag.layer_index)
         tiles.append(decode_thumbnail(index.sample_members(each.label.sample_id, [member])[member]))
-        limit = calibrated.calibration.thresholds[flag.name]
+        limit = calibrated.calibration.limits[flag.name]
         captions.append(f"{each.label.sample_id}: {flag.name} {flag.score:.2f} < {limit:.2f}")
     return contact_sheet(tiles, min(5, len(tiles)), (232, 160), captions)
 
@@ -84,7 +84,8 @@ def _draw_curve(axis: Any, score: ScoreCalibration, calibrated: CalibratedRun) -
             color=FLAGGED_COLOR,
             linewidth=1,
         )
-    threshold = "no threshold" if score.threshold is None else f"≥ {score.threshold:g}"
+    limit = found.thresholds.get(score.name) if score.threshold is None else score.threshold
+    threshold = "no threshold" if limit is None else f"≥ {limit:g}"
     axis.set_title(f"{score.name}: {threshold}, AUROC {score.area:.2f}", fontsize=9, loc="left")
     axis.set_xlim(-0.02, 1.02)
     axis.set_ylim(max(0.0, float(curve.precision.min()) - 0.15), 1.02)

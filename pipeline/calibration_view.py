@@ -43,7 +43,7 @@ def render_calibration(calibrated: CalibratedRun, folder: Path) -> RenderableTyp
         parts.append(Text(f"{counted(len(calibrated.rejected), 'verdict')} to keep would be flagged:"))
     for each in calibrated.rejected[:MOST_REJECTED]:
         flag = each.flags[0]
-        limit = found.thresholds[flag.name]
+        limit = found.limits[flag.name]
         parts.append(Text(f"  {each.label.sample_id}, {where(each)}: {flag.name} {flag.score:.3f}, below {limit:g}"))
     if len(calibrated.rejected) > MOST_REJECTED:
         parts.append(Text(f"  … all of them in {folder / 'README.md'}"))
@@ -55,10 +55,9 @@ def render_calibration(calibrated: CalibratedRun, folder: Path) -> RenderableTyp
 
 def _cells(score: ScoreCalibration, calibrated: CalibratedRun) -> tuple[str, ...]:
     area = "–" if score.area_interval is None else f"{score.area:.2f}"
-    threshold = "–"
-    if score.threshold is not None:
-        former = calibrated.current.get(score.name)
-        threshold = f"{score.threshold:g}" if former is None else f"{former:g} → {score.threshold:g}"
+    former = calibrated.current.get(score.name)
+    limits = [limit for limit in (former, score.threshold) if limit is not None]
+    threshold = " → ".join(f"{limit:g}" for limit in limits) or "–"
     rates = ("–", "–") if score.rates is None else _rates(score.rates)
     return score.name, area, threshold, *rates, score.note
 
