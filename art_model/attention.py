@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 Backend = Literal["sdpa", "varlen", "flash"]
@@ -114,9 +114,7 @@ def _attend_by_sample(query: Tensor, key: Tensor, value: Tensor, spans: Spans) -
     texts, images = [text for text, _ in attended], [image for _, image in attended]
     width = query.shape[1] * query.shape[2]
     text_rest, image_rest = spans.text - sum(spans.text_lengths), spans.image - sum(spans.image_lengths)
-    return torch.cat(
-        [*texts, query.new_zeros(text_rest, width), *images, query.new_zeros(image_rest, width)]
-    )
+    return torch.cat([*texts, query.new_zeros(text_rest, width), *images, query.new_zeros(image_rest, width)])
 
 
 def _by_sample(whole: Tensor, spans: Spans) -> list[tuple[Tensor, Tensor]]:

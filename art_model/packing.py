@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 
@@ -78,8 +78,8 @@ class PackedBatch:
     def padded(self, tokens: int, text: int, rows: int) -> "PackedBatch":
         """The same batch with tokens, text tokens and modulation rows filled up to constant numbers.
 
-        Compiled blocks then meet one shape and are never compiled again. The padding takes part in no attention, and the
-        transformer does not return it.
+        Compiled blocks then meet one shape and are never compiled again. The padding takes part in no attention, and
+        the transformer does not return it.
 
         Raises:
             ValueError: when the batch is larger.
@@ -104,8 +104,8 @@ class PackedBatch:
 def pack(samples: Sequence[TokenSample], *, guidance: float | None = None) -> PackedBatch:
     """Puts samples back to back.
 
-    A sample has one modulation row per distinct time among its tokens. Its text takes the row of the largest time: that of
-    the noised tokens, as held ones are clean at time 0.
+    A sample has one modulation row per distinct time among its tokens. Its text takes the row of the largest time: that
+    of the noised tokens, as held ones are clean at time 0.
 
     Args:
         samples: at least one.

@@ -1,9 +1,9 @@
 """Regions: which tokens of a design are kept, and where on the canvas they stand.
 
-A design is a sequence of regions: the merged image, the background, then the foregrounds bottom to top. The first two fill
-the canvas; a foreground is cut to its box, aligned outward to the token grid (16 px for FLUX: VAE ÷8, patches of 2). Every
-token keeps its absolute place, so that tokens of different layers at one place know that they are (ART, arXiv
-2502.18364, section 3; rotary positions (layer, y, x)).
+A design is a sequence of regions: the merged image, the background, then the foregrounds bottom to top. The first two
+fill the canvas; a foreground is cut to its box, aligned outward to the token grid (16 px for FLUX: VAE ÷8, patches of
+2). Every token keeps its absolute place (layer, y, x) as its rotary position, so that tokens of different layers at one
+place find each other (ART, arXiv 2502.18364).
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,6 @@ from layered.errors import UserError
 
 TOKEN = 16
 """Side of a token of FLUX in pixels."""
-
-MERGED, BACKGROUND, FIRST_FOREGROUND = 0, 1, 2
-"""Places on the layer axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +88,7 @@ class Regions:
         return torch.cat([region.positions() for region in self.items])
 
 
-def regions_of(
-    canvas: Size, boxes: Sequence[Box], *, token: int = TOKEN, clip_overflow: bool = False
-) -> Regions:
+def regions_of(canvas: Size, boxes: Sequence[Box], *, token: int = TOKEN, clip_overflow: bool = False) -> Regions:
     """The regions of a design: merged and background are put before the foregrounds' boxes.
 
     Args:
@@ -117,7 +112,7 @@ def _clipped(box: Box, canvas: Box, index: int) -> Box:
     inside = box.intersection(canvas)
     if inside is None:
         raise UserError(
-            f"layer {index}: its box {box.as_list()} lies outside the canvas {canvas.size}; move it, or let boxes overflow"
+            f"layer {index}: its box {box.as_list()} lies outside the canvas {canvas.size}; move it or let it overflow"
         )
     return inside
 

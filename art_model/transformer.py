@@ -1,28 +1,25 @@
 """The region transformer: FLUX's MMDiT over the kept tokens of packed samples, with a time for every region.
 
-Parameters bear the names of diffusers' `FluxTransformer2DModel`, so that a FLUX checkpoint loads strictly and is saved back
-unchanged. What differs is what goes through: only kept tokens are ever embedded, transformed and projected (crop first),
-samples stand back to back (`art_model/packing.py`), and the modulation is computed once per distinct (sample, time) and
-then taken by each token.
+Parameters bear the names of diffusers' `FluxTransformer2DModel`, so that a FLUX checkpoint loads strictly and is saved
+back unchanged. What differs is what goes through: only kept tokens are ever embedded, transformed and projected (crop
+first), samples stand back to back (`art_model/packing.py`), and the modulation is computed once per distinct (sample,
+time) and then taken by each token.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from art_model.attention import Backend, Spans, attend
-from art_model.modulation import Rows, RowNorm, TimeTextEmbedding
+from art_model.attention import Backend, Spans
+from art_model.blocks import Context, DoubleBlock, SingleBlock
+from art_model.modulation import Modulation, Rows, TimeTextEmbedding, modulated
 from art_model.packing import PackedBatch
-from art_model.rope import rotary_table, rotated
+from art_model.rope import rotary_table
 from layered.errors import UserError
-
-_EPS = 1e-6
-_MLP_RATIO = 4
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class RegionTransformer(nn.Module):
         self.single_transformer_blocks = nn.ModuleList(
             SingleBlock(heads, head_width) for _ in range(own.num_single_layers)
         )
-        self.norm_out = RowNorm(width, 2)
+        self.norm_out = Modulation(width, 2)
         self.proj_out = nn.Linear(width, own.out_channels or own.in_channels)
 
     def forward(self, batch: PackedBatch) -> Tensor:
@@ -115,23 +112,44 @@ class RegionTransformer(nn.Module):
             UserError: when a layer has no row in the layer embedding.
             ValueError: when the batch brings no guidance and the model wants one, or the other way round.
         """
-        embedding = self.time_text_embed(batch)
-        rows = Rows(torch.cat([batch.text_rows, batch.token_rows]), len(batch.text), len(batch.row_times))
-        spans = Spans(len(batch.text), len(batch.tokens), batch.text_lengths, batch.image_lengths)
-        rope = self._rope(batch)
-
+        context = self._context(batch)
         text = self.context_embedder(batch.text)
         image = self.x_embedder(batch.tokens)
         if self.layer_embedding is not None:
             image = image + self.layer_embedding(self._layers(batch, self.layer_embedding.num_embeddings))
-
         for block in self.transformer_blocks:
-            text, image = self._run(block, text, image, embedding, rows, rope, spans, self.attention_backend)
+            text, image = self._run(block, text, image, context)
         joint = torch.cat([text, image])
         for block in self.single_transformer_blocks:
-            joint = self._run(block, joint, embedding, rows, rope, spans, self.attention_backend)
-
-        image = joint[len(batch.text) :][: sum(batch.image_lengths)]
-        scale, shift = self.norm_out.rows(embedding, rows.image[: len(image)], rows.count)
-        velocity: Tensor = self.proj_out(self.norm_out.modulated(image, shift, scale))
+            joint = self._run(block, joint, context)
+        kept = sum(batch.image_lengths)
+        scale, shift = self.norm_out(context.embedding, context.rows.of_image[:kept])
+        velocity: Tensor = self.proj_out(modulated(joint[len(text) :][:kept], shift, scale))
         return velocity
+
+    def _context(self, batch: PackedBatch) -> Context:
+        positions = F.pad(batch.positions, (0, 0, len(batch.text), 0))  # all text stands at (0, 0, 0)
+        precise = torch.float64 if self.x_embedder.weight.dtype == torch.float64 else torch.float32
+        return Context(
+            embedding=self.time_text_embed(batch),
+            rows=Rows(torch.cat([batch.text_rows, batch.token_rows]), len(batch.text), len(batch.row_times)),
+            rope=rotary_table(positions, self.config.axes_dims_rope, precise),
+            spans=Spans(len(batch.text), len(batch.tokens), batch.text_lengths, batch.image_lengths),
+            backend=self.attention_backend,
+        )
+
+    def _run(self, block: nn.Module, *inputs: Any) -> Any:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
+
+    @staticmethod
+    def _layers(batch: PackedBatch, embedded: int) -> Tensor:
+        layers = batch.positions[:, 0]
+        highest = int(layers.max())
+        if highest >= embedded:
+            raise UserError(
+                f"a design of {highest + 1} layers, merged and background included, does not fit a layer embedding of "
+                f"{embedded} rows: use fewer layers, or a model without layer embedding"
+            )
+        return layers
