@@ -20,6 +20,9 @@ from layered.errors import UserError
 TOKEN = 16
 """Side of a token of FLUX in pixels."""
 
+MERGED, BACKGROUND, FIRST_FOREGROUND = 0, 1, 2
+"""Where a design's parts stand on the layer axis."""
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
