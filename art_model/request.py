@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from art_model.regions import BACKGROUND, FIRST_FOREGROUND, MERGED
 from layered.arrays import Size, UInt8Array
 from layered.box import Box
 from layered.brief import Brief
 from layered.errors import UserError
-
-MERGED, BACKGROUND, FIRST_FOREGROUND = 0, 1, 2
-"""Where a design's parts stand on the layer axis."""
 
 MOST_LAYERS = 100
 """Layers of a sample are numbered with two digits."""

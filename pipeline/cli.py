@@ -177,6 +177,41 @@ def shard(
 
 
 @app.command()
+def sample(
+    out: Annotated[Path, typer.Option("--out", help="The layered folder to write.")],
+    prompt: Annotated[str | None, typer.Option(help="What to draw; a layout's own caption otherwise.")] = None,
+    layout: Annotated[Path | None, typer.Option(help="Boxes: a brief or one of ART's layouts, or one a line.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers of a layout by the designer.")] = None,
+    model: Annotated[str, typer.Option(help="A folder with art.json.")] = "layerprism-tiny",
+    hold: Annotated[
+        str | None,
+        typer.Option(help="Keeps parts of a design: OUT/KEY, OUT/KEY:0,background, :-1 (all but 1), :merged."),
+    ] = None,
+    add: Annotated[list[str] | None, typer.Option(help="One more layer on top: x0,y0,x1,y1.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other designs.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Designs per layout.")] = 1,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the sampler.")] = None,
+    cfg: Annotated[float | None, typer.Option(min=1, help="The true CFG scale; 1 switches it off.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="The guidance embedding, where the model has one.")] = None,
+    negative: Annotated[str, typer.Option(help="What not to draw.")] = "",
+    preset: Annotated[str, typer.Option(help="default, or released: as ART's released code samples.")] = "default",
+    side: Annotated[int | None, typer.Option(help="Scales layouts to this longer side in pixels.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Designs drawn at once.")] = 4,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Draws whole designs, all layers at once, from a prompt and boxes."""
+    from pipeline.sample import ModelOptions, draw_into, prepare
+    from pipeline.sample_orders import SampleOptions
+
+    options = SampleOptions(prompt, layout, layers, hold, tuple(add or ()), negative, seed, samples, side)
+    job = prepare(options, ModelOptions(model, preset, steps, cfg, guidance, device))
+    for warning in job.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    sheet = draw_into(out, job, batch, console)
+    console.print(f"{out}: {len(job.orders)} designs, {sheet}", soft_wrap=True)
+
+
+@app.command()
 def calibrate(
     run: RunFolder,
     labels: Annotated[Path | None, typer.Option(help="A CSV or Parquet file of labels, in place of decisions.")] = None,

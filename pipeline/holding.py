@@ -39,13 +39,15 @@ class Given:
 
     Attributes:
         brief: the sample's own layout; None for a picture.
-        boxes: of the held layers, by index.
+        boxes, records: of the held layers, by index.
+        base: who drew the held background, as the sample's provenance says it; empty where it is not held.
     """
 
     held: Held
     brief: Brief | None = None
     boxes: Mapping[int, Box] = field(default_factory=dict)
     records: Mapping[int, LayerRecord] = field(default_factory=dict)
+    base: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_hold(text: str) -> HoldChoice:
@@ -94,7 +96,14 @@ def load_held(choice: HoldChoice) -> Given:
         layers={index: image.layers[index].pixels for index in indices},
     )
     boxes = {index: image.layers[index].box for index in indices}
-    return Given(held, _brief_of(sidecar), boxes, {index: sidecar.layers[index] for index in indices})
+    base = {name: text for name, text in sidecar.provenance.items() if name.startswith("base_")}
+    return Given(
+        held,
+        _brief_of(sidecar),
+        boxes,
+        {index: sidecar.layers[index] for index in indices},
+        base if held.background is not None else {},
+    )
 
 
 def _named_parts(choice: HoldChoice, image: LayeredImage) -> set[str]:

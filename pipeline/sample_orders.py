@@ -51,11 +51,13 @@ class Order:
         brief: the layout that was asked for, with its captions.
         request: what the model is given: text layers drawn, boxes of held layers as tight as these are.
         records: of the held layers, who drew them.
+        base: who drew the held background, as provenance; empty where it is not held.
     """
 
     brief: Brief
     request: SampleRequest
     records: Mapping[int, LayerRecord] = field(default_factory=dict)
+    base: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_orders(options: SampleOptions, canvas: Size) -> list[Order]:
@@ -129,7 +131,7 @@ def _order(brief: Brief, options: SampleOptions, given: Given | None) -> Order:
         brief.id,
         options.seed,
     )
-    return Order(brief, request, records)
+    return Order(brief, request, records, given.base if given else {})
 
 
 def _drawn_text(sample_id: str, index: int, wanted: BriefLayer) -> tuple[UInt8Array, Box, LayerRecord]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from art_model.request import BACKGROUND, FIRST_FOREGROUND, MERGED, Held, Layout, SampleRequest
+from art_model.regions import BACKGROUND, FIRST_FOREGROUND, MERGED
+from art_model.request import Held, Layout, SampleRequest
 from layered import Box, Brief, BriefLayer, UserError
 
 LAYOUT = Layout((32, 24), (Box(0, 0, 10, 8), Box(-4, 4, 12, 30)))
