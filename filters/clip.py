@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from filters.filter import FilterInput
 from layered.arrays import Color, FloatArray, UInt8Array
 from layered.compositing import over_color
 from layered.errors import UserError
 from layered.placing import alpha_box
+from layered.scores import WHOLE_IMAGE
 from models import TINY
 from models.vocabulary import load_vocabulary
 
@@ -68,6 +71,8 @@ class ClipEncoder:
         self._clip = load_clip(config.location, device, config.pretrained)
         # A method's cache would keep the encoder alive for ever; this one lives and dies with it.
         self.embed_text = functools.lru_cache(maxsize=4096)(self._embed_text)
+        # Several filters look at the same sample one after the other; it takes its vectors with it when it goes.
+        self._of_samples: WeakKeyDictionary[FilterInput, dict[int, FloatArray]] = WeakKeyDictionary()
 
     def embed_image(self, rgb: UInt8Array) -> FloatArray:
         """A picture ``[h, w, 3]`` as a unit vector ``[dim]``."""
@@ -80,6 +85,18 @@ class ClipEncoder:
     def embed_layer(self, rgba: UInt8Array) -> FloatArray:
         """A layer ``[h, w, 4]`` as a unit vector: trimmed, over gray, in a square."""
         return self.embed_image(layer_picture(rgba))
+
+    def embed_part(self, sample: FilterInput, position: int) -> FloatArray:
+        """One layer of a sample, or at -1 its whole image, as a unit vector; embedded once for all filters."""
+        known = self._of_samples.setdefault(sample, {})
+        if position not in known:
+            image = sample.image
+            known[position] = (
+                self.embed_image(image.whole())
+                if position == WHOLE_IMAGE
+                else self.embed_layer(image.layers[position].pixels)
+            )
+        return known[position]
 
     def embed_texts(self, captions: Sequence[str]) -> FloatArray:
         """Captions as unit vectors ``[n, dim]``."""

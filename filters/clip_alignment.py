@@ -47,9 +47,9 @@ class ClipAlignment(Filter):
         records = [record for record in sample.sidecar.layers if record.kind == "image" and record.caption]
         captions = [record.caption for record in records]
         for record in records:
-            found = layer_alignment(sample.image.layers[record.index].pixels, record.caption, clip, captions)
+            found = _alignment(clip.embed_part(sample, record.index), record.caption, clip, captions)
             scores += [Score(sample.sample_id, record.index, name, value) for name, value in found.items()]
-        whole = clip.embed_image(sample.image.whole())
+        whole = clip.embed_part(sample, WHOLE_IMAGE)
         if sample.sidecar.whole_caption:
             cosine = float(whole @ clip.embed_text(sample.sidecar.whole_caption))
             scores.append(Score(sample.sample_id, WHOLE_IMAGE, CLIP_WHOLE, cosine))
@@ -58,7 +58,11 @@ class ClipAlignment(Filter):
 
 def layer_alignment(rgba: UInt8Array, caption: str, clip: ClipEncoder, others: Sequence[str] = ()) -> dict[str, float]:
     """clip_layer and clip_margin of one layer ``[h, w, 4]``; `others` are captions of other layers beside it."""
-    image, own = clip.embed_layer(rgba), clip.embed_text(caption)
+    return _alignment(clip.embed_layer(rgba), caption, clip, others)
+
+
+def _alignment(image: FloatArray, caption: str, clip: ClipEncoder, others: Sequence[str]) -> dict[str, float]:
+    own = clip.embed_text(caption)
     cosine = float(image @ own)
     return {CLIP_LAYER: cosine, CLIP_MARGIN: cosine - _best_other(image, own, clip, others)}
 

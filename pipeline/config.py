@@ -24,7 +24,7 @@ from stages.matting import MattingConfig
 from stages.multi_layer_flux import ComposeConfig
 from stages.text_layer import TextConfig
 
-FILE_KEYS: tuple[KeyPath, ...] = (("plan", "briefs", "path"),)
+FILE_KEYS: tuple[KeyPath, ...] = (("plan", "briefs", "path"), ("filters", "aesthetic", "head"))
 """Keys whose values are file names relative to the configuration file that they stand in."""
 
 

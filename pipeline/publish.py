@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from filters.clip_alignment import WHOLE_EMBEDDING
 from filters.combined import combined_scores
-from filters.duplicates import PERCEPTUAL_HASH, repeated
+from filters.duplicates import repeated_samples
 from layered.errors import FailedWorkError
 from ledger.publication import NothingToPublishError, Published, publish
 from pipeline.report import write_report
@@ -34,7 +34,7 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
     thresholds = config.filters.thresholds()
     facts = {"name": config.name, "fingerprint": run.fingerprint}
     duplicates = config.filters.duplicates
-    find_duplicates = functools.partial(_repeated_samples, duplicates.max_distance) if duplicates.enabled else None
+    find_duplicates = functools.partial(repeated_samples, duplicates, WHOLE_EMBEDDING) if duplicates.enabled else None
     try:
         derive_scores = functools.partial(combined_scores, config.filters.combined)
         published = publish(run, config.shards, thresholds, find_duplicates, facts, prune, derive_scores)
@@ -52,9 +52,3 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
         f"report    {report}",
     ]
     return PublishedRun(published, report, "\n".join(lines))
-
-
-def _repeated_samples(max_distance: int, features: Mapping[str, Mapping[str, bytes]]) -> Collection[str]:
-    """Accepted samples that look like an earlier one."""
-    hashes = {sample_id: of[PERCEPTUAL_HASH] for sample_id, of in features.items() if PERCEPTUAL_HASH in of}
-    return repeated(hashes, max_distance)

@@ -11,36 +11,13 @@ from filters.clip import LAYER_BACKGROUND, ClipConfig, ClipEncoder, layer_pictur
 from filters.clip_alignment import ClipAlignment, layer_alignment
 from filters.config import FiltersConfig
 from filters.filter import FilterInput
-from layered.arrays import FloatArray, UInt8Array
 from layered.box import Box
 from layered.errors import UserError
 from layered.image import Layer, LayeredImage
 from layered.scores import WHOLE_IMAGE
 from layered.sidecar import LayerRecord, Sidecar
+from tests.filters.color_clip import ColorClip
 from tests.filters.drawings import SIDE, drawing
-
-NAMES = ("red", "green", "blue")
-
-
-class ColorClip:
-    """Embeds a picture as how much redder, greener or bluer than gray it is, and a caption as the colour it names."""
-
-    negatives = np.eye(3, dtype=np.float32)
-
-    def embed_image(self, rgb: UInt8Array) -> FloatArray:
-        mean = rgb.reshape(-1, 3).mean(axis=0).astype(np.float32) - rgb.mean() + 1e-3
-        return mean / np.linalg.norm(mean)
-
-    def embed_layer(self, rgba: UInt8Array) -> FloatArray:
-        return self.embed_image(layer_picture(rgba))
-
-    def embed_text(self, caption: str) -> FloatArray:
-        named = np.array([name in caption for name in NAMES], np.float32)
-        return named / np.linalg.norm(named)
-
-    def embed_texts(self, captions: Sequence[str]) -> FloatArray:
-        return np.stack([self.embed_text(caption) for caption in captions])
-
 
 RED = drawing("disc", (220, 40, 40))
 

@@ -5,10 +5,15 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from filters.aesthetics import AESTHETIC, Aesthetics
 from filters.alpha import ALPHA_SCORES, AlphaChecks
 from filters.clip_alignment import CLIP_SCORES, ClipAlignment
+from filters.combined import COMBINED
+from filters.composition import COMPOSITION_SCORES, Composition
 from filters.config import FiltersConfig
+from filters.recomposition import RECOMPOSITION, Recomposition
 from filters.registry import build_filters
+from filters.safety import SAFETY, Safety
 
 
 def config(**sections: object) -> FiltersConfig:
@@ -16,7 +21,11 @@ def config(**sections: object) -> FiltersConfig:
 
 
 def test_every_score_that_a_filter_gives_has_a_threshold() -> None:
-    assert set(FiltersConfig().thresholds()) == {*ALPHA_SCORES, *CLIP_SCORES}
+    config = FiltersConfig()
+    given = {*ALPHA_SCORES, *CLIP_SCORES, *COMPOSITION_SCORES, AESTHETIC, SAFETY, RECOMPOSITION}
+    assert set(config.scores()) == {*given, COMBINED}
+    assert set(config.scores()) - config.enabled() == {AESTHETIC, SAFETY, COMBINED}
+    assert set(config.thresholds()) == config.enabled()
 
 
 def test_a_threshold_is_set_by_name() -> None:
@@ -34,19 +43,36 @@ def test_lists_are_read_inside_sections() -> None:
 
 def test_a_score_without_a_threshold_is_recorded_and_flags_nothing() -> None:
     recorded = config(**{name: {"threshold": None} for name in ALPHA_SCORES})
-    assert set(recorded.thresholds()) == set(CLIP_SCORES)
-    assert [type(each) for each in build_filters(recorded)] == [AlphaChecks, ClipAlignment]
+    assert set(FiltersConfig().thresholds()) - set(recorded.thresholds()) == set(ALPHA_SCORES)
+    assert recorded.enabled() == FiltersConfig().enabled()
 
 
 def test_a_filter_runs_while_one_of_its_scores_is_wanted() -> None:
-    def without(*names: str) -> list[type]:
+    def without(*names: str) -> set[type]:
         off = config(**{name: {"threshold": 0, "enabled": False} for name in names})
-        return [type(each) for each in build_filters(off)]
+        return {type(each) for each in build_filters(off)}
 
-    assert without() == [AlphaChecks, ClipAlignment]
-    assert without(*ALPHA_SCORES[1:]) == [AlphaChecks, ClipAlignment]
-    assert without(*CLIP_SCORES) == [AlphaChecks]
-    assert without(*ALPHA_SCORES, *CLIP_SCORES) == []
+    assert without() >= {AlphaChecks, ClipAlignment, Composition, Recomposition}
+    assert without(*ALPHA_SCORES[1:]) == without()
+    assert without() - without(*CLIP_SCORES) == {ClipAlignment}
+    assert without() - without(*COMPOSITION_SCORES, RECOMPOSITION) == {Composition, Recomposition}
+    assert without(*FiltersConfig().enabled()) == set()
+
+
+def test_what_is_off_runs_once_it_is_asked_for() -> None:
+    wanted = config(safety={"enabled": True}, aesthetic={"enabled": True, "head": "head.safetensors"})
+    assert {type(each) for each in build_filters(wanted)} >= {Safety, Aesthetics}
+
+
+def test_embeddings_are_made_for_duplicates_though_no_score_of_clip_is_wanted() -> None:
+    off = {name: {"enabled": False} for name in FiltersConfig().enabled()}
+    by_embedding = config(**off, duplicates={"method": "embedding"})
+    assert [type(each) for each in build_filters(by_embedding)] == [ClipAlignment]
+
+
+def test_ratings_need_a_head() -> None:
+    with pytest.raises(ValidationError, match="it needs a `head`"):
+        config(aesthetic={"enabled": True})
 
 
 @pytest.mark.parametrize("wrong", [{"clip_margin": {"treshold": 1}}, {"clip_layer": {"threshold": "x"}}, {"clipp": {}}])

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from filters.composition import COMPOSITION_SCORES, CONTRAST
 from filters.config import FiltersConfig
 from filters.duplicates import PERCEPTUAL_HASH, perceptual_hash
+from filters.recomposition import RECOMPOSITION
 from layered.box import Box
 from layered.image import Layer, LayeredImage
 from layered.scores import WHOLE_IMAGE
@@ -52,7 +54,8 @@ def scored(stage: Filtering, *samples: Composed) -> list[Scored]:
 
 def test_every_score_of_the_configuration_is_given(stage: Filtering) -> None:
     (result,) = scored(stage, composed())
-    assert {row.name for row in result.scores} == set(FiltersConfig().thresholds())
+    # The sample has neither a text nor a merged image.
+    assert {row.name for row in result.scores} == FiltersConfig().enabled() - {CONTRAST, RECOMPOSITION}
     assert {row.name for row in result.scores if row.layer_index == WHOLE_IMAGE} == {"clip_whole"}
     thresholds = FiltersConfig().thresholds()
     assert [row for row in result.scores if row.layer_index == 0 and row.score < thresholds[row.name]] == []
@@ -72,7 +75,8 @@ def test_a_sample_is_scored_as_its_layers_were_when_drawn(stage: Filtering) -> N
     (checked,) = check.process([Matted(Drawn(draw, raw_of(STAR), (1, SIDE, SIDE), "", "", ""), STAR, (128, 128, 128))])
     assert isinstance(checked, CheckedLayer)
     (result,) = scored(stage, composed())
-    found = {row.name: row.score for row in result.scores if row.layer_index == 0}
+    rows = [row for row in result.scores if row.layer_index == 0 and row.name not in COMPOSITION_SCORES]
+    found = {row.name: row.score for row in rows}
     assert found == pytest.approx(dict(checked.scores))
 
 
