@@ -34,6 +34,7 @@ SIDE: Final = 384
 POOL: Final = 3000
 POOL_PATH: Final = DRAWINGS / "matting_layers.npy"
 GRAY: Final = 128 / 255
+_MANY_PIXELS: Final = 70_000
 
 Render = Callable[[int, np.random.Generator], FloatArray]
 
@@ -48,8 +49,7 @@ _EFFECTS: Final = ((wisps.with_shadow, 0.25), (wisps.reflected, 0.06), (wisps.mo
 def render_layer(seed: int) -> FloatArray:
     """One layer of a random kind, premultiplied RGBA ``[384, 384, 4]`` in 0…1, from its number alone."""
     rng = np.random.default_rng([50, seed])
-    kinds = list(_KINDS)
-    kind = kinds[rng.choice(len(kinds), p=list(_KINDS.values()))]
+    kind = _random_kind(rng)
     layer = kind(SIDE, rng)
     if kind in (objects.solid, objects.sprite, objects.lettering, wisps.hairy):
         chance = rng.random()
@@ -61,6 +61,16 @@ def render_layer(seed: int) -> FloatArray:
     layer = np.clip(layer, 0, 1)
     layer[..., :3] = np.minimum(layer[..., :3], layer[..., 3:])
     return layer
+
+
+def layer_kind(seed: int) -> str:
+    """What `render_layer` shows for this number: `solid`, `hairy`, `smoke` and so on."""
+    return _random_kind(np.random.default_rng([50, seed])).__name__
+
+
+def _random_kind(rng: np.random.Generator) -> Render:
+    kinds = list(_KINDS)
+    return kinds[rng.choice(len(kinds), p=list(_KINDS.values()))]
 
 
 def layer_pool() -> UInt8Array:
@@ -88,11 +98,11 @@ class Batch:
 
 def make_batch(pool: UInt8Array, count: int, side: int, rng: np.random.Generator) -> Batch:
     """A random batch; `side` is a multiple of 64."""
-    layers = torch.stack([_placed(pool[rng.integers(len(pool))], side, rng) for _ in range(count)])
+    small = rng.random() < 0.35
+    layers = torch.stack([_placed(pool[_number(len(pool), small, rng)], side, rng) for _ in range(count)])
     layers = _recolored(layers, rng)
     backgrounds = torch.from_numpy(np.stack([_background(rng) for _ in range(count)])).float()
     layers = _with_gray_parts_and_holes(layers, backgrounds, rng)
-    small = rng.random() < 0.3
     if small:
         # The drawings of small generators, which are enlarged before they are matted.
         low = (side * 3 // 8, side // 2, side // 4)[rng.choice(3, p=(0.6, 0.2, 0.2))]
@@ -109,6 +119,19 @@ def make_batch(pool: UInt8Array, count: int, side: int, rng: np.random.Generator
         clean = layers[:, :3] + (1 - layers[:, 3:]) * flat
     told = backgrounds + torch.from_numpy(rng.normal(0, 0.6 / 255, (count, 3))).float()
     return Batch(_in_steps(pictures), _in_steps(told), layers, clean)
+
+
+def _number(count: int, small: bool, rng: np.random.Generator) -> int:
+    """Which of the pool's first layers to take; of small pictures, every second shows what small generators draw."""
+    if small and rng.random() < 0.5:
+        sprites = [number for number in _sprite_numbers() if number < count]
+        return sprites[rng.integers(len(sprites))]
+    return int(rng.integers(count))
+
+
+@functools.cache
+def _sprite_numbers() -> tuple[int, ...]:
+    return tuple(number for number in range(POOL) if layer_kind(number) == objects.sprite.__name__)
 
 
 def _placed(layer: UInt8Array, side: int, rng: np.random.Generator) -> Tensor:
@@ -166,13 +189,13 @@ def _with_gray_parts_and_holes(layers: Tensor, backgrounds: Tensor, rng: np.rand
 
 def _background(rng: np.random.Generator) -> FloatArray:
     kind = rng.random()
-    if kind < 0.6:
+    if kind < 0.48:
         return np.full(3, GRAY, np.float32)
-    if kind < 0.75:
+    if kind < 0.6:
         return np.clip(GRAY + rng.normal(0, 0.06) + rng.normal(0, 0.015, 3), 0, 1).astype(np.float32)
-    if kind < 0.83:
+    if kind < 0.74:
         return np.full(3, rng.choice([0.0, 1.0, 0.94, 0.06]), np.float32)
-    if kind < 0.88:
+    if kind < 0.82:
         return np.array([(0, 0.69, 0.25), (0, 1, 0), (0, 0.28, 0.73)][rng.integers(3)], np.float32)
     return rng.uniform(0, 1, 3).astype(np.float32)
 
@@ -191,10 +214,12 @@ def _spoilt(clean: Tensor, backgrounds: Tensor, rng: np.random.Generator) -> Ten
     count = len(clean)
     if rng.random() < 0.15:
         pictures = pictures + (pictures - _blurred(pictures, 1.2)) * float(rng.uniform(0.2, 1.0))
+    # Few pixels go through the autoencoder often, many seldom: it costs as much as a step of training.
+    vae, jpeg = (0.45, 0.1) if clean.shape[0] * clean.shape[-1] ** 2 < _MANY_PIXELS else (0.06, 0.12)
     kind = rng.random()
-    if kind < (0.35 if clean.shape[-1] <= 192 else 0.08):
-        pictures = _through_vae(pictures.clamp(0, 1), float(rng.uniform(0, 0.05)))
-    elif kind < (0.45 if clean.shape[-1] <= 192 else 0.2):
+    if kind < vae:
+        pictures = through_vae(pictures.clamp(0, 1), float(rng.uniform(0, 0.05)))
+    elif kind < vae + jpeg:
         pictures = torch.stack([_through_jpeg(each, int(rng.integers(55, 97))) for each in pictures])
     sigma = torch.from_numpy(np.abs(rng.normal(1.2, 0.9, (count, 1, 1, 1))) / 255).float()
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -211,7 +236,7 @@ def _through_jpeg(picture: Tensor, quality: int) -> Tensor:
     return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float() / 255
 
 
-def _through_vae(pictures: Tensor, latent_noise: float) -> Tensor:
+def through_vae(pictures: Tensor, latent_noise: float) -> Tensor:
     """The embedded autoencoder there and back, with some of the noise that a transformer leaves in latents."""
     side = pictures.shape[-1]
     padding = -side % 8
