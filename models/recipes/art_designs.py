@@ -1,7 +1,7 @@
 """Designs that the tiny ART learns from: exact sprites of set A on plain scenes, as layered images.
 
-The vocabulary's labels are split once and for all: set A is what ART learns from designs drawn here, set B is left to the
-pipeline's own shards. Both sets hold every colour, every shape and concepts of every theme.
+The vocabulary's labels are split once and for all: set A is what ART learns from designs drawn here, set B is left to
+the pipeline's own shards. Both sets hold every colour, every shape and concepts of every theme.
 """
 
 import functools
@@ -21,7 +21,7 @@ from models.vocabulary import Theme, load_vocabulary
 
 CANVASES: tuple[Size, ...] = ((128, 128), (160, 96), (96, 160))
 LAYERS = (2, 6)  # foregrounds of a design, both included
-TRAINING, EVALUATION, VALIDATION = 60, 61, 62  # streams of designs that never meet
+TRAINING, EVALUATION, VALIDATION, HELD_OUT_LOSS = 60, 61, 62, 63  # streams of designs that never meet
 _OTHER_ASPECTS = 0.15  # of the designs
 _LONGER_SIDE = (0.28, 0.6)  # of the canvas's shorter side
 _SHAPES_PART = 0.1  # designs of nothing but shapes
@@ -90,7 +90,7 @@ def draw_art_design(rng: np.random.Generator, canvas: Size | None = None, layers
 
     Args:
         canvas: (width, height); mostly 128 × 128 when it is left open.
-        layers: number of foregrounds; 2 … 6 when it is left open. A crowded canvas may take fewer, never fewer than two.
+        layers: number of foregrounds; 2 … 6 when it is left open. A crowded canvas may take fewer, but two at least.
     """
     vocabulary = load_vocabulary()
     if canvas is None:
