@@ -185,7 +185,9 @@ def sample(
     model: Annotated[str, typer.Option(help="A folder with art.json.")] = "layerprism-tiny",
     hold: Annotated[
         str | None,
-        typer.Option(help="Keeps parts of a design: OUT/KEY, OUT/KEY:0,background, :-1 (all but 1), :merged."),
+        typer.Option(
+            help="Keeps parts of a design: DIR/KEY, DIR/KEY:0,background, DIR/KEY:-1 (all but layer 1), DIR/KEY:merged."
+        ),
     ] = None,
     add: Annotated[list[str] | None, typer.Option(help="One more layer on top: x0,y0,x1,y1.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other designs.")] = 0,
