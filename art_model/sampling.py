@@ -137,7 +137,7 @@ def sample_batch(
         velocities = _guided_velocities(art, designs, times, prompts, settings)
         for design, schedule, velocity in zip(designs, schedules, velocities, strict=True):
             moved = design.tokens + (schedule[step + 1] - schedule[step]) * velocity
-            design.tokens = torch.where(design.free[:, None], moved, design.tokens)
+            design.tokens = torch.where(design.free[:, None].to(art.device), moved, design.tokens)
         if callback is not None:
             callback(step + 1, [design.tokens for design in designs])
     return [_finished(art, design) for design in designs]
@@ -145,7 +145,10 @@ def sample_batch(
 
 @dataclass(eq=False)
 class _Design:
-    """One design on its way from noise: ``tokens [n, channels]`` in float32, of which the ``free [n]`` ones move."""
+    """One design on its way from noise: ``tokens [n, channels]`` in float32, of which the ``free [n]`` ones move.
+
+    `free` stays on the CPU: times are sorted into modulation rows there.
+    """
 
     request: SampleRequest
     regions: Regions
@@ -158,15 +161,12 @@ def _begin(art: Art, request: SampleRequest, settings: SamplerSettings) -> _Desi
     layout = request.layout
     regions = regions_of(layout.canvas, layout.boxes, token=art.token, clip_overflow=settings.clip_overflow)
     given = _held_latents(art, request, regions)
-    tokens = [
-        latents_to_tokens(given[region.layer] if region.layer in given else _noise(art, request, region))
-        for region in regions.items
+    latents = [
+        given[region.layer] if region.layer in given else _noise(art, request, region) for region in regions.items
     ]
-    free = [region.layer not in given for region in regions.items]
-    lengths = torch.tensor(regions.lengths)
-    return _Design(
-        request, regions, torch.cat(tokens).to(art.device), torch.tensor(free).repeat_interleave(lengths).to(art.device)
-    )
+    tokens = torch.cat([latents_to_tokens(own).to(art.device) for own in latents])
+    free = torch.tensor([region.layer not in given for region in regions.items])
+    return _Design(request, regions, tokens, free.repeat_interleave(torch.tensor(regions.lengths)))
 
 
 def _held_latents(art: Art, request: SampleRequest, regions: Regions) -> dict[int, Tensor]:

@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from art_model.autoencoder import encode_regions
@@ -81,6 +84,27 @@ def test_a_design_has_the_boxes_of_its_layout(art: Art) -> None:
     assert image.merged is not None
     assert all(pixels.std() > 5 for pixels in pictures(image))
     assert all(not layer.pixels[layer.pixels[..., 3] == 0].any() for layer in image.layers)
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    """A canvas with one box that touches it."""
+    spans, sides = [], []
+    for _ in range(2):
+        side = draw(st.integers(16, 90))
+        start = draw(st.integers(-20, side - 1))
+        spans.append((start, draw(st.integers(max(start, 0) + 1, side + 20))))
+        sides.append(side)
+    (x0, x1), (y0, y1) = spans
+    return Layout((sides[0], sides[1]), (Box(x0, y0, x1, y1),))
+
+
+@hypothesis.settings(max_examples=20, deadline=None)
+@given(layouts())
+def test_any_box_is_cut_exactly(loaded_art: Art, layout: Layout) -> None:
+    image = sample(loaded_art, PROMPT, layout, settings=settings_for(loaded_art.settings, steps=1))
+    assert image.canvas == layout.canvas
+    assert image.layers[0].box == layout.boxes[0]
 
 
 def test_seed_and_id_name_a_design(art: Art) -> None:
