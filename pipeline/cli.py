@@ -210,7 +210,7 @@ def sample(
     for warning in job.warnings():
         print(f"warning: {warning}", file=sys.stderr)
     sheet = draw_into(out, job, batch, console)
-    console.print(f"{out}: {len(job.orders)} designs, {sheet}", soft_wrap=True)
+    console.print(f"{out}: designs {len(job.orders)}, contact sheet {sheet}", soft_wrap=True)
 
 
 @app.command()
