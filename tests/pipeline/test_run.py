@@ -16,6 +16,9 @@ import pytest
 from rich.console import Console
 
 from configs import DEMO_CONFIG
+from filters.clip_alignment import WHOLE_EMBEDDING
+from filters.composition import COMPOSITION_SCORES
+from filters.safety import SAFETY
 from layered import UserError
 from layered.errors import FailedWorkError
 from ledger.index import RunIndex
@@ -332,6 +335,30 @@ def test_scoring_again_overrides_scores_and_leaves_pictures_alone(small: Path, t
     assert files(out / "chunks", "*") == chunks
     assert RunIndex.load(session.run.storage).score_rows().num_rows == scores.num_rows
     assert list((out / "scores").glob("*.parquet"))
+
+
+def test_filters_that_came_later_score_an_old_run(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    later = {*COMPOSITION_SCORES, SAFETY}
+    session = make(small, out, *(f"filters.{name}.enabled=false" for name in COMPOSITION_SCORES))
+    chunks = files(out / "chunks", "*")
+    assert not later & set(RunIndex.load(session.run.storage).score_rows().column("name").to_pylist())
+    rework(
+        small,
+        out,
+        ("filters",),
+        "filters.safety={enabled: true, threshold: null, unwanted: [a red star], wanted: [a blue star]}",
+        "filters.duplicates={enabled: true, method: embedding}",
+    )
+    index = RunIndex.load(session.run.storage)
+    assert files(out / "chunks", "*") == chunks
+    assert later <= set(index.score_rows().column("name").to_pylist())
+    assert all(WHOLE_EMBEDDING in record.features for record in index.records())
+    again = existing_run(out)
+    with again.driving():
+        selection = publish_session(again).published.selection
+    assert len(selection.published) + len(selection.left_out) == 4
+    assert selection.published
 
 
 def test_a_changed_drawing_cannot_be_matted_again(small: Path, undisturbed: Path) -> None:
