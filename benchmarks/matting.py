@@ -116,7 +116,7 @@ def composite(true: UInt8Array, background: Color, seed: int) -> UInt8Array:
 
 def roundtrip(rgb: UInt8Array) -> UInt8Array:
     """A picture through the embedded autoencoder and back."""
-    decoded = through_vae(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255, 0.0)
+    decoded = through_vae(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255)
     return round_to_uint8(decoded[0].permute(1, 2, 0).numpy())
 
 

@@ -34,7 +34,7 @@ SIDE: Final = 384
 POOL: Final = 3000
 POOL_PATH: Final = DRAWINGS / "matting_layers.npy"
 GRAY: Final = 128 / 255
-_MANY_PIXELS: Final = 70_000
+_SMALLEST_DRAWING: Final = 64
 
 Render = Callable[[int, np.random.Generator], FloatArray]
 
@@ -99,26 +99,38 @@ class Batch:
 def make_batch(pool: UInt8Array, count: int, side: int, rng: np.random.Generator) -> Batch:
     """A random batch; `side` is a multiple of 64."""
     small = rng.random() < 0.35
+    low = int(side * (0.375, 0.5, 0.25)[rng.choice(3, p=(0.6, 0.2, 0.2))]) if small else side
+    # The autoencoder is at home with drawings over gray, and costs as much as a step of training where they are large.
+    drawn = low >= _SMALLEST_DRAWING and rng.random() < (0.5 if small else 0.06)
     layers = torch.stack([_placed(pool[_number(len(pool), small, rng)], side, rng) for _ in range(count)])
     layers = _recolored(layers, rng)
-    backgrounds = torch.from_numpy(np.stack([_background(rng) for _ in range(count)])).float()
+    colors = [np.full(3, GRAY, np.float32) if drawn else _background(rng) for _ in range(count)]
+    backgrounds = torch.from_numpy(np.stack(colors))
     layers = _with_gray_parts_and_holes(layers, backgrounds, rng)
     if small:
-        # The drawings of small generators, which are enlarged before they are matted.
-        low = (side * 3 // 8, side // 2, side // 4)[rng.choice(3, p=(0.6, 0.2, 0.2))]
+        # What small generators draw is enlarged before it is matted.
         layers = _kept_sane(F.interpolate(layers, size=(low, low), mode="bicubic", antialias=True))
     elif rng.random() < 0.25:
         layers = _blurred(layers, float(rng.uniform(0.4, 1.4)))
     flat = backgrounds[:, :, None, None]
     clean = layers[:, :3] + (1 - layers[:, 3:]) * (flat + _unevenness(layers, rng))
-    pictures = _spoilt(clean, backgrounds, rng)
+    pictures = _spoilt(clean, drawn, rng)
+    told = _seen_backgrounds(pictures, layers, backgrounds)
     if small:
         size = (side, side)
         pictures = F.interpolate(pictures, size=size, mode="bicubic").clamp(0, 1)
         layers = _kept_sane(F.interpolate(layers, size=size, mode="bicubic"))
         clean = layers[:, :3] + (1 - layers[:, 3:]) * flat
-    told = backgrounds + torch.from_numpy(rng.normal(0, 0.6 / 255, (count, 3))).float()
+    told = told + torch.from_numpy(rng.normal(0, 0.6 / 255, (count, 3))).float()
     return Batch(_in_steps(pictures), _in_steps(told), layers, clean)
+
+
+def _seen_backgrounds(pictures: Tensor, layers: Tensor, backgrounds: Tensor) -> Tensor:
+    """The mean colour where nothing lies above the background, as it would be estimated; else the true one."""
+    empty = (layers[:, 3:] < 0.004).float()
+    count = empty.sum((2, 3))
+    seen = (pictures * empty).sum((2, 3)) / count.clamp_min(1)
+    return torch.where(count > 0.02 * empty[0].numel(), seen, backgrounds)
 
 
 def _number(count: int, small: bool, rng: np.random.Generator) -> int:
@@ -208,21 +220,18 @@ def _unevenness(layers: Tensor, rng: np.random.Generator) -> Tensor:
     return F.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=True)
 
 
-def _spoilt(clean: Tensor, backgrounds: Tensor, rng: np.random.Generator) -> Tensor:
-    """What generators and files do to a picture."""
+def _spoilt(clean: Tensor, drawn: bool, rng: np.random.Generator) -> Tensor:
+    """What generators and files do to pictures; `drawn` ones pass the embedded autoencoder."""
     pictures = clean
     count = len(clean)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     if rng.random() < 0.15:
         pictures = pictures + (pictures - _blurred(pictures, 1.2)) * float(rng.uniform(0.2, 1.0))
-    # Few pixels go through the autoencoder often, many seldom: it costs as much as a step of training.
-    vae, jpeg = (0.45, 0.1) if clean.shape[0] * clean.shape[-1] ** 2 < _MANY_PIXELS else (0.06, 0.12)
-    kind = rng.random()
-    if kind < vae:
-        pictures = through_vae(pictures.clamp(0, 1), float(rng.uniform(0, 0.05)))
-    elif kind < vae + jpeg:
+    if drawn:
+        pictures = through_vae(pictures.clamp(0, 1), float(rng.uniform(0, 0.05)), generator)
+    elif rng.random() < 0.12:
         pictures = torch.stack([_through_jpeg(each, int(rng.integers(55, 97))) for each in pictures])
     sigma = torch.from_numpy(np.abs(rng.normal(1.2, 0.9, (count, 1, 1, 1))) / 255).float()
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     noise = torch.randn(pictures.shape, generator=generator)
     if rng.random() < 0.25:
         noise = 3 * _blurred(noise, float(rng.uniform(0.6, 2)))
@@ -236,16 +245,15 @@ def _through_jpeg(picture: Tensor, quality: int) -> Tensor:
     return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float() / 255
 
 
-def through_vae(pictures: Tensor, latent_noise: float) -> Tensor:
-    """The embedded autoencoder there and back, with some of the noise that a transformer leaves in latents."""
-    side = pictures.shape[-1]
-    padding = -side % 8
-    padded = F.pad(pictures, (0, padding, 0, padding), mode="replicate") if padding else pictures
+def through_vae(pictures: Tensor, latent_noise: float = 0, generator: torch.Generator | None = None) -> Tensor:
+    """The embedded autoencoder there and back, ``[n, 3, h, w]`` in 0…1, with the noise that a transformer may leave."""
+    height, width = pictures.shape[2:]
+    padded = F.pad(pictures, (0, -width % 8, 0, -height % 8), mode="replicate")
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         latents = _vae().encode(padded * 2 - 1).latent_dist.mean
-        latents = latents + latent_noise * torch.randn_like(latents)
+        latents = latents + latent_noise * torch.randn(latents.shape, generator=generator)
         decoded = _vae().decode(latents).sample
-    return (decoded.float() / 2 + 0.5)[..., :side, :side].clone()
+    return (decoded.float() / 2 + 0.5)[..., :height, :width].clone()
 
 
 @functools.cache

@@ -57,10 +57,10 @@ class MattingNetwork(nn.Module):
         Returns:
             Straight RGBA ``[n, 4, h, w]``; values may lie a little outside 0…1.
         """
-        flat = backgrounds[:, :, None, None]
-        difference = pictures - flat
-        features = torch.cat([difference, torch.tanh(_FAINT * difference), least_alpha(difference, flat)], dim=1)
-        x = self.stem(F.pixel_unshuffle(features, 2)) + self.background(backgrounds - 0.5)[:, :, None, None]
+        difference = F.pixel_unshuffle(pictures - backgrounds[:, :, None, None], 2)
+        least = least_alpha(difference.unflatten(1, (3, 4)), backgrounds[:, :, None, None, None])
+        features = torch.cat([difference, torch.tanh(_FAINT * difference), least], dim=1)
+        x = self.stem(features) + self.background(backgrounds - 0.5)[:, :, None, None]
         skips = []
         for level, encoder in enumerate(self.encoder):
             x = encoder(x)
@@ -87,11 +87,11 @@ class _Residual(nn.Module):
 
 
 def least_alpha(difference: Tensor, background: Tensor) -> Tensor:
-    """The smallest alpha with which a colour in 0…1 over the background gives the picture, ``[n, 1, h, w]``.
+    """The smallest alpha with which a colour in 0…1 over the background gives the picture, ``[n, …]``.
 
     Args:
-        difference: the picture minus the background, ``[n, 3, h, w]``.
-        background: ``[n, 3, 1, 1]``.
+        difference: the picture minus the background, ``[n, 3, …]``.
+        background: ``[n, 3, 1 …]``.
     """
-    room = torch.where(difference > 0, 1 - background, background).clamp_min(1 / 255)
-    return (difference.abs() / room).amax(dim=1, keepdim=True).clamp_max(1)
+    lighter, darker = 1 / (1 - background).clamp_min(1 / 255), -1 / background.clamp_min(1 / 255)
+    return torch.maximum(difference * lighter, difference * darker).amax(dim=1).clamp_max(1)
