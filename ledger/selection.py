@@ -58,10 +58,15 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Selection:
-    """Both parts in the plan's order; samples that no commit holds yet are in neither."""
+    """Both parts in the plan's order; samples that no commit holds yet are in neither.
+
+    Attributes:
+        derived: the scores of all finished samples that were not stored but follow from stored ones.
+    """
 
     published: tuple[Selected, ...]
     left_out: tuple[LeftOut, ...]
+    derived: tuple[Score, ...] = ()
 
     def reasons(self) -> dict[Reason, int]:
         """How many samples were left out for which reason, the most frequent first."""
@@ -91,11 +96,13 @@ def select(
     splits = {planned.sample_id: planned.split for planned in plan}
     outcomes: dict[str, Selected | LeftOut] = {}
     features: dict[str, Mapping[str, bytes]] = {}
+    derived: list[Score] = []
     for record in index.records():
         if record.sample_id in splits:
             verdicts = decisions.get(record.sample_id, NO_DECISIONS)
             outcome = _judge(record, splits[record.sample_id], index, verdicts, thresholds, derive_scores)
             outcomes[record.sample_id] = outcome
+            derived += derive_scores(record.scores) if derive_scores and record.failure is None else ()
             if isinstance(outcome, Selected):
                 features[record.sample_id] = record.features
     order = [planned.sample_id for planned in plan if planned.sample_id in outcomes]
@@ -109,6 +116,7 @@ def select(
     return Selection(
         tuple(outcome for outcome in ordered if isinstance(outcome, Selected)),
         tuple(outcome for outcome in ordered if isinstance(outcome, LeftOut)),
+        tuple(derived),
     )
 
 

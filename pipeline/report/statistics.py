@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from layered.scores import Score
 from ledger.run_directory import PLAN_FILE, RunDirectory
 from pipeline.pools import BatchReport
 from shards.parquet import read_parquet
@@ -155,6 +156,18 @@ def score_numbers(rows: pa.Table, thresholds: Mapping[str, float]) -> list[Score
         finite = values[np.isfinite(values)]
         numbers.append(ScoreNumbers(name, finite, threshold, len(values), int(below.sum()), len(samples)))
     return numbers
+
+
+def score_table(scores: Iterable[Score]) -> pa.Table:
+    """Score rows as `RunIndex.score_rows` has them."""
+    schema = pa.schema(
+        [("sample_id", pa.string()), ("layer_index", pa.int32()), ("name", pa.string()), ("score", pa.float64())]
+    )
+    rows = [
+        {"sample_id": row.sample_id, "layer_index": row.layer_index, "name": row.name, "score": row.score}
+        for row in scores
+    ]
+    return pa.Table.from_pylist(rows, schema)
 
 
 def _joined(intervals: Sequence[BusyInterval], gap: float) -> tuple[BusyInterval, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from layered.png import encode_png
 from ledger.index import RunCounts, RunIndex
 from ledger.run_directory import FINGERPRINT_PARTS, REPORT_FOLDER, RunDirectory
@@ -17,7 +19,15 @@ from pipeline.report.charts import draw_scores, draw_timeline
 from pipeline.report.gallery import exploded_samples, gallery, reject_gallery
 from pipeline.report.page import PICTURES_FOLDER, Number, PageContent, render_page
 from pipeline.report.sheets import draw_contact_sheet, draw_layers, draw_rejected
-from pipeline.report.statistics import PlanNumbers, StageTime, plan_numbers, score_numbers, sitting_of, stage_times
+from pipeline.report.statistics import (
+    PlanNumbers,
+    StageTime,
+    plan_numbers,
+    score_numbers,
+    score_table,
+    sitting_of,
+    stage_times,
+)
 from pipeline.report.wording import counted
 from pipeline.report_config import ReportConfig
 from pipeline.timings import read_timings
@@ -51,7 +61,8 @@ def write_report(
     rejected = reject_gallery(index, selection, thresholds, config.rejected)
     published = [card for card in cards if not card.reason]
     exploded = exploded_samples(index, selection, EXPLODED_SAMPLES)
-    scores = score_numbers(index.score_rows(), thresholds)
+    rows = [index.score_rows(), score_table(selection.derived)]
+    scores = score_numbers(pa.concat_tables(rows, promote_options="default"), thresholds)
     sittings = read_timings(run.path)
     stages = stage_times(sittings)
     failures = index.failures()

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -116,3 +116,20 @@ def test_samples_come_in_the_plans_order_and_others_not_at_all(run: RunDirectory
 def test_a_score_that_is_no_number_is_flagged() -> None:
     scores = [Score("s", -1, "clip", math.nan), Score("s", 0, "clip", 0.5), Score("s", 0, "other", 0.0)]
     assert flagged(scores, {"clip": 0.5}) == [scores[0]]
+
+
+def test_scores_that_follow_from_stored_ones_flag_like_these(run: RunDirectory) -> None:
+    def doubled(scores: Iterable[Score]) -> list[Score]:
+        rows = [score for score in scores if score.name == "clip_layer"]
+        return [Score(rows[0].sample_id, -1, "doubled", 2 * min(row.score for row in rows))] if rows else []
+
+    index = RunIndex.load(run.storage)
+    chosen = select(run.planned_samples(), index, {}, {"doubled": 0.5}, derive_scores=doubled)
+    assert published(chosen) == [0, 1, 2, 4, 5, 6, 7]
+    assert chosen.left_out[0].detail == "doubled is 0.200, below 0.5"
+    assert {score.sample_id: score.score for score in chosen.derived}[sample_id(3)] == pytest.approx(0.2)
+    assert len(chosen.derived) == 8
+    # A rejected layer's scores are not in it, nor those that a person has kept.
+    for decisions in ([on(3, 1, "reject", 0), on(3, 2, "keep", 1)], [on(3, 1, "keep")]):
+        kept = select(run.planned_samples(), index, resolve(decisions), {"doubled": 0.5}, derive_scores=doubled)
+        assert sample_id(3) in {sample.sample_id for sample in kept.published}

@@ -23,6 +23,7 @@ from ledger.selection import flagged
 from pipeline.calibrate import calibrate_run, labelled_samples, observations_of, target_of
 from pipeline.calibration_files import write_calibration
 from pipeline.cli import main
+from pipeline.inspection import inspect
 from pipeline.labels import labels_of_run
 from pipeline.publish import publish_session
 from pipeline.run import existing_run
@@ -122,6 +123,11 @@ def test_the_combination_decides_alone_by_the_weights_in_the_fragment(decided: R
     assert sum(map(truth, published)) / len(published) > 0.85
     assert len(set(published) & set(good)) / len(good) > 0.85
     assert any("combined is 0." in sample.detail for sample in selection.left_out)
+    assert "<code>combined</code>" in (fresh.path / "report" / "index.html").read_text()
+    fresh.replace_info({**fresh.info, "config": session.config.model_dump(mode="json")})
+    facts = inspect(fresh.path, sample_id(good[0])).sample
+    assert facts is not None
+    assert [score.name for score in facts.scores].count(COMBINED) == 1
 
 
 def test_everything_that_was_found_is_written_down(decided: RunDirectory, tmp_path: Path) -> None:
