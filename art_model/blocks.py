@@ -22,14 +22,14 @@ class Context:
     Attributes:
         embedding: ``[R, width]`` time, guidance and pooled text of each modulation row.
         rows: which row each token takes.
-        rope: cosines and sines of the joint sequence, each ``[text + image, 1, head width / 2]``.
+        rope: cosines and sines of the joint sequence, ``[text + image, 1, head width / 2, 2]``.
         spans: which tokens of the joint sequence ``[texts; images]`` belong together.
         backend: how attention is computed; None chooses.
     """
 
     embedding: Tensor
     rows: Rows
-    rope: tuple[Tensor, Tensor]
+    rope: Tensor
     spans: Spans
     backend: Backend | None = None
 
@@ -90,15 +90,15 @@ class _Attention(nn.Module):
         super().__init__()
         width = heads * head_width
         self.heads = heads
-        self.norm_q = nn.RMSNorm(head_width, eps=_EPS)
-        self.norm_k = nn.RMSNorm(head_width, eps=_EPS)
+        self.norm_q = _HeadNorm(head_width, eps=_EPS)
+        self.norm_k = _HeadNorm(head_width, eps=_EPS)
         self.to_q = nn.Linear(width, width)
         self.to_k = nn.Linear(width, width)
         self.to_v = nn.Linear(width, width)
         if joint:
             self.to_out = nn.ModuleList([nn.Linear(width, width)])
-            self.norm_added_q = nn.RMSNorm(head_width, eps=_EPS)
-            self.norm_added_k = nn.RMSNorm(head_width, eps=_EPS)
+            self.norm_added_q = _HeadNorm(head_width, eps=_EPS)
+            self.norm_added_k = _HeadNorm(head_width, eps=_EPS)
             self.add_q_proj = nn.Linear(width, width)
             self.add_k_proj = nn.Linear(width, width)
             self.add_v_proj = nn.Linear(width, width)
@@ -124,6 +124,14 @@ class _Attention(nn.Module):
     def _attended(self, query: Tensor, key: Tensor, value: Tensor, context: Context) -> Tensor:
         query, key = rotated(query, context.rope), rotated(key, context.rope)
         return attend(query, key, value, context.spans, context.backend)
+
+
+class _HeadNorm(nn.RMSNorm):
+    """RMS norm over the channels of a head; its weight follows the precision that autocast gives the heads."""
+
+    def forward(self, heads: Tensor) -> Tensor:
+        assert self.weight is not None
+        return F.rms_norm(heads, tuple(self.normalized_shape), self.weight.to(heads.dtype), self.eps)
 
 
 class _FeedForward(nn.Module):

@@ -8,8 +8,8 @@ from torch import Tensor
 THETA = 10000.0
 
 
-def rotary_table(positions: Tensor, axes: Sequence[int], dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Cosines and sines ``[n, 1, head width / 2]`` of positions ``[n, axes]``.
+def rotary_table(positions: Tensor, axes: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Cosines and sines ``[n, 1, head width / 2, 2]`` of positions ``[n, axes]``.
 
     Angles are computed in double precision (single on devices without it) and rounded once, as diffusers does.
 
@@ -24,12 +24,15 @@ def rotary_table(positions: Tensor, axes: Sequence[int], dtype: torch.dtype = to
         exponents = torch.arange(0, channels, 2, dtype=precise, device=positions.device) / channels
         angles.append(positions[:, axis, None].to(precise) * (1.0 / THETA**exponents))
     angle = torch.cat(angles, 1)[:, None]
-    return angle.cos().to(dtype), angle.sin().to(dtype)
+    return torch.stack([angle.cos(), angle.sin()], -1).to(dtype)
 
 
-def rotated(vectors: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+def rotated(vectors: Tensor, table: Tensor) -> Tensor:
     """Queries or keys ``[n, heads, head width]``, turned in the precision of the table."""
-    cos, sin = table
-    even, odd = vectors.to(cos.dtype).unflatten(-1, (-1, 2)).unbind(-1)
-    turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1)
+    pairs = vectors.to(table.dtype).unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():  # compilers fuse the real form and know no complex numbers
+        (even, odd), (cos, sin) = pairs.unbind(-1), table.unbind(-1)
+        turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1)
+    else:  # one pass over memory instead of seven
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(table))
     return turned.flatten(-2).to(vectors.dtype)
