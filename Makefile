@@ -36,6 +36,8 @@ bench: install  ## a few minutes; needs the emoji font for the thresholds
 	$(BIN)/python -m benchmarks.run_overhead
 	$(BIN)/python -m benchmarks.shards
 	$(BIN)/python -m benchmarks.filter_thresholds
+	$(BIN)/python -m benchmarks.matting
+	$(BIN)/python -m benchmarks.matting_speed
 
 # Three hours on one core; needs Debian's fonts-noto-color-emoji. Each training goes on where it was stopped.
 tiny: install  ## trains the embedded models again
@@ -45,6 +47,9 @@ tiny: install  ## trains the embedded models again
 	$(BIN)/python -m models.recipes.train_clip
 	$(BIN)/python -m models.recipes.train_judge
 	$(BIN)/python -m models.recipes.export
+	$(BIN)/python -m models.recipes.matting_data
+	$(BIN)/python -m models.recipes.train_matting
+	$(BIN)/python -m models.recipes.train_matting --export
 	$(BIN)/python -m models.recipes.evaluate_tiny
 
 schema: install  ## configs/run.schema.json, after a configuration class has changed

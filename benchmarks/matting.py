@@ -31,6 +31,8 @@ from layered.arrays import Color, FloatArray, UInt8Array
 from layered.compositing import over_color
 from layered.pixels import clear_hidden, resize, round_to_uint8, unpremultiply
 from layered.rendering import contact_sheet
+from models import TINY
+from models.recipes.cards import write_section
 from models.recipes.matting_data import POOL, layer_kind, render_layer, through_vae
 from models.recipes.sprites import place
 from models.vocabulary import load_vocabulary
@@ -41,6 +43,7 @@ REPOSITORY: Final = Path(__file__).parents[1]
 REAL_LAYERS: Final = REPOSITORY.parent / "shared" / "real_layers"
 RESULT: Final = REPOSITORY / "benchmarks" / "results" / "matting.json"
 PICTURE: Final = REPOSITORY / "docs" / "images" / "mattes.png"
+CARD: Final = TINY / "matting" / "README.md"
 GRAY: Final[Color] = (128, 128, 128)
 NOISE: Final = 1.5
 DRAWING_SIDE: Final = 96
@@ -224,6 +227,16 @@ def show(found: Found) -> None:
         console.print(table)
 
 
+def alpha_table(found: Found) -> str:
+    """Markdown for the model's card: mean absolute alpha errors of the back ends that see one picture."""
+    rows = [
+        f"| {group} | {len(methods['keyer'])} | {mean_errors(methods['keyer']).mad:.4f} "
+        f"| {mean_errors(methods['layerprism']).mad:.4f} |"
+        for group, methods in found.items()
+    ]
+    return "\n".join(["| pictures | number | keyer | layerprism |", "|---|---|---|---|", *rows])
+
+
 def by_kind(
     tests: Sequence[TestPicture], found: dict[str, dict[str, list[MatteErrors]]]
 ) -> dict[str, dict[str, float]]:
@@ -264,6 +277,8 @@ def main() -> None:
     arguments.json.write_text(json.dumps(document, indent=1) + "\n")
     arguments.picture.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(side_by_side(tests)).save(arguments.picture, optimize=True)
+    if arguments.json == RESULT:
+        write_section(CARD, "matting", alpha_table(found))
     print(f"{arguments.json} {arguments.picture}")
 
 
