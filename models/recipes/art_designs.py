@@ -5,6 +5,7 @@ the pipeline's own shards. Both sets hold every colour, every shape and concepts
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from layered.arrays import Size, UInt8Array
 from layered.box import Box
 from layered.image import Layer, LayeredImage
 from layered.placing import trim
-from models.recipes.captions import scene_caption, whole_caption
+from models.recipes.captions import scene_caption, things_phrase, whole_caption
 from models.recipes.scenes import paint
 from models.recipes.sprites import place
 from models.vocabulary import Theme, load_vocabulary
@@ -28,6 +29,7 @@ _SHAPES_PART = 0.1  # designs of nothing but shapes
 _MIXED_PART = 0.35  # designs in which half of the things may come from anywhere
 _STRAY_SHAPE = 0.3  # of the things from anywhere
 _OVERFLOW_PART = 0.1  # of the layers
+_BARE_PART = 0.4  # of the captions of a design's parts
 _NAMED_PART = 0.4  # of the things after the first
 _TINIEST_ALPHA = 8  # what resampling leaves around a sprite does not widen its box
 
@@ -135,6 +137,16 @@ def partial_caption(contents: Contents, rng: np.random.Generator) -> Caption:
     base = scene_caption(vocabulary.scenes[contents.scene], contents.color, rng)
     text = whole_caption(named, base, vocabulary.themes[contents.theme].title, rng)
     return Caption(text, tuple(named))
+
+
+def full_caption(contents: Contents, layers: Sequence[int], rng: np.random.Generator) -> str:
+    """A caption that names the things of all these layers; four in ten say nothing else."""
+    vocabulary = load_vocabulary()
+    labels = [contents.labels[index] for index in rng.permutation(layers)]
+    if rng.random() < _BARE_PART:
+        return things_phrase(labels, rng)
+    base = scene_caption(vocabulary.scenes[contents.scene], contents.color, rng)
+    return whole_caption(labels, base, vocabulary.themes[contents.theme].title, rng)
 
 
 def _things(count: int, rng: np.random.Generator) -> tuple[Theme, list[str]]:

@@ -29,7 +29,7 @@ from art_model.text import PromptEncoder
 from art_model.transformer import RegionTransformer
 from layered.torchvision_cure import ensure_torchvision
 from models import TINY
-from models.recipes.art_batches import CLASSES, Example, ask, random_example
+from models.recipes.art_batches import ALONE, CLASSES, Example, ask, lone_example, random_example
 from models.recipes.art_designs import partial_caption
 from models.recipes.art_latents import FOLDER as LATENTS
 from models.recipes.art_latents import HELD_OUT, LatentDesign, load_vae, parts, read_part
@@ -38,10 +38,10 @@ from models.recipes.training_state import NAME, load_average_state, load_state, 
 
 FOLDER = CHECKPOINTS / "art"
 MAX_TOKENS = 128  # of a prompt
-BATCH = 32
-ADAM_RATE = 8e-4
-MUON_RATE = 1.5e-3
-CLASS_WEIGHTS = (1.0, 1.0, 2.0)  # merged, background, foregrounds
+WHOLE, LONE = 22, 44  # designs and parts of designs in a batch
+ADAM_RATE = 1.2e-3
+MUON_RATE = 2e-3
+CLASS_WEIGHTS = (1.0, 0.5, 2.0, 1.5)  # merged, background, foregrounds, foregrounds alone
 WARMUP_STEPS = 150
 DECAY_PART = 0.25  # of the minutes
 AVERAGING = 0.998
@@ -84,7 +84,7 @@ class TextToLayers(nn.Module):
 
 
 def losses(model: TextToLayers, examples: Sequence[Example]) -> Tensor:
-    """Mean squared error of the velocity per class [merged, background, foreground], means over those samples that ask
+    """Mean squared error of the velocity per class of `CLASSES`, means over those samples that ask
     for the class; NaN for a class that none asks for."""
     with torch.autocast("cpu", torch.bfloat16):
         predicted = model.velocity(
@@ -95,7 +95,7 @@ def losses(model: TextToLayers, examples: Sequence[Example]) -> Tensor:
         )
     errors = (predicted.float() - torch.cat([each.velocity for each in examples])).square().mean(1)
     per_class: list[list[Tensor]] = [[] for _ in CLASSES]
-    for example, own in zip(examples, errors.split([len(each.times) for each in examples]), strict=True):
+    for example, own in zip(examples, torch.split(errors, [len(each.times) for each in examples]), strict=True):
         for number, found in enumerate(per_class):
             asked = (example.classes == number) & (example.times > 0)
             if asked.any():
@@ -104,7 +104,10 @@ def losses(model: TextToLayers, examples: Sequence[Example]) -> Tensor:
 
 
 def held_out_losses(model: TextToLayers, designs: Sequence[LatentDesign]) -> list[list[float]]:
-    """Per time of `HELD_OUT_TIMES` the losses per class, text → all, always with the same noise and captions."""
+    """Per time of `HELD_OUT_TIMES` the losses of merged, background and foregrounds, text → all.
+
+    Noise and captions are always the same.
+    """
     rows = []
     with torch.inference_mode():
         for moment in HELD_OUT_TIMES:
@@ -120,7 +123,7 @@ def held_out_losses(model: TextToLayers, designs: Sequence[LatentDesign]) -> lis
                 for design in designs
             ]
             parts = [losses(model, examples[start : start + 16]) for start in range(0, len(examples), 16)]
-            rows.append([round(value, 5) for value in torch.stack(parts).mean(0).tolist()])
+            rows.append([round(value, 5) for value in torch.stack(parts).mean(0)[:ALONE].tolist()])
     return rows
 
 
@@ -135,8 +138,8 @@ def draw_tokens(
         for step in range(steps):
             times = [schedule[step].expand(len(own)) for schedule, own in zip(schedules, tokens, strict=True)]
             both = model.velocity([*regions] * 2, tokens * 2, times * 2, [*prompts, *[""] * len(prompts)])
-            wanted, empty = both.split([sum(map(len, tokens))] * 2)
-            guided = (empty + cfg * (wanted - empty)).split([len(own) for own in tokens])
+            wanted, empty = both.chunk(2)
+            guided = torch.split(empty + cfg * (wanted - empty), [len(own) for own in tokens])
             tokens = [
                 own + (schedule[step + 1] - schedule[step]) * velocity
                 for own, schedule, velocity in zip(tokens, schedules, guided, strict=True)
@@ -156,7 +159,7 @@ def write_grid(model: TextToLayers, designs: Sequence[LatentDesign], path: Path)
     rows = []
     for own, layout in zip(draw_tokens(model, regions, prompts, 16, 3.0, 66), regions, strict=True):
         row = np.zeros((128, 8 * 136, 3), np.uint8)
-        for number, (tokens, item) in enumerate(zip(own.split(list(layout.lengths)), layout.items, strict=True)):
+        for number, (tokens, item) in enumerate(zip(torch.split(own, list(layout.lengths)), layout.items, strict=True)):
             with torch.inference_mode():
                 image = vae.decode(tokens_to_latents(tokens, item.rows, item.columns)[None]).sample[0]
             pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()[:128, :128]
@@ -199,8 +202,10 @@ def train(minutes: float, folder: Path, designs_at_most: int | None = None) -> N
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("peak", group["lr"]) * rate
-        chosen = rng.integers(len(designs), size=BATCH)
-        found = losses(model, [random_example(designs[index], rng) for index in chosen])
+        chosen = rng.integers(len(designs), size=WHOLE + LONE)
+        examples = [random_example(designs[index], rng) for index in chosen[:WHOLE]]
+        examples += [lone_example(designs[index], rng) for index in chosen[WHOLE:]]
+        found = losses(model, examples)
         loss = (found.nan_to_num() * weights).sum()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -216,8 +221,8 @@ def train(minutes: float, folder: Path, designs_at_most: int | None = None) -> N
             means = torch.stack(recent[-100:]).nanmean(0).tolist()
             print(
                 f"{datetime.datetime.now():%H:%M:%S} step {step} of {len(designs)} designs, loss merged {means[0]:.4f} "
-                f"background {means[1]:.4f} foreground {means[2]:.4f} rate {rate:.3f} "
-                f"{(step - first) * BATCH / (time.time() - begun):.1f} designs/s",
+                f"background {means[1]:.4f} foreground {means[2]:.4f} alone {means[3]:.4f} rate {rate:.3f} "
+                f"{(step - first) * (WHOLE + LONE) / (time.time() - begun):.1f} designs/s",
                 flush=True,
             )
         if step % 250 == 0:
@@ -237,7 +242,7 @@ def _note(folder: Path, step: int, held_out: list[list[float]], training: list[f
     """One more point of the curve."""
     path = folder / "curve.json"
     points: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
-    points.append({"step": step, "designs": step * BATCH, "held_out": held_out, "training": training})
+    points.append({"step": step, "held_out": held_out, "training": training})
     path.write_text(json.dumps(points) + "\n", "utf-8")
     means = np.array(held_out).mean(0)
     print(f"held out: merged {means[0]:.4f} background {means[1]:.4f} foreground {means[2]:.4f}", flush=True)

@@ -9,7 +9,7 @@ import torch
 from art_model.regions import regions_of
 from art_model.schedule import Shift, shift_times
 from layered.box import Box
-from models.recipes.art_batches import ask, held_regions, random_example
+from models.recipes.art_batches import ALONE, ask, held_regions, lone_example, random_example
 from models.recipes.art_designs import Contents
 from models.recipes.art_latents import LatentDesign
 
@@ -55,3 +55,20 @@ def test_random_questions_name_things_of_the_design_or_nothing() -> None:
     prompts = [random_example(DESIGN, rng).prompt for _ in range(300)]
     assert 0.06 < prompts.count("") / 300 < 0.22
     assert all("red circle" in prompt for prompt in prompts if prompt)
+
+
+def test_a_part_of_a_design_keeps_its_places_and_names_all_that_it_shows() -> None:
+    rng = np.random.default_rng(2)
+    data = dict(enumerate(torch.split(DESIGN.tokens.float(), list(REGIONS.lengths))))
+    seen = set()
+    for _ in range(60):
+        example = lone_example(DESIGN, rng)
+        layers = [region.layer for region in example.regions.items]
+        seen.add(tuple(layers))
+        assert example.regions.canvas == (128, 128)
+        assert [REGIONS.items[layer] for layer in layers] == list(example.regions.items)
+        shown = torch.cat([data[layer] for layer in layers])
+        torch.testing.assert_close(example.noisy - example.times[:, None] * example.velocity, shown)
+        assert set(example.classes.tolist()) == {ALONE}
+        assert not example.prompt or all(CONTENTS.labels[layer - 2] in example.prompt for layer in layers)
+    assert seen == {(2,), (3,), (4,), (2, 3), (2, 4), (3, 4)}

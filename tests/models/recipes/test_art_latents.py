@@ -29,7 +29,7 @@ def test_a_part_holds_the_designs_of_its_stream_and_their_latents(tmp_path: Path
         opaque = [np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]) for rgb in pixels]
         alone = encode_regions(vae, [*opaque, *(layer.pixels for layer in design.image.layers)], regions)
         for tokens, region, latent in zip(
-            cached.tokens.split(list(regions.lengths)), regions.items, alone, strict=True
+            torch.split(cached.tokens, list(regions.lengths)), regions.items, alone, strict=True
         ):
             torch.testing.assert_close(
                 tokens_to_latents(tokens.float(), region.rows, region.columns), latent, atol=0.01, rtol=0.01
