@@ -117,7 +117,7 @@ class Calibration:
         chosen_on: the verdicts that all but `check` follows from.
         scores: one entry per score, in the order of `Observations.names`.
         thresholds: in force with this calibration: the chosen ones, and those that stay as they were.
-        together: what all of these do together to the verdicts on whole samples.
+        together: what all of these do together to the verdicts on whole samples, or on layers where there are too few.
         combined: with its threshold; None where it could not be learned, and `combined_note` says why.
         check: None where there are too few verdicts to hold any back.
     """
@@ -169,7 +169,7 @@ def calibrate(verdicts: Observations, target: Target, current: Mapping[str, floa
         chosen_on,
         rules.scores,
         rules.thresholds,
-        _measured(chosen_on, passes_all(chosen_on, rules.thresholds), chosen_on.whole),
+        _measured(chosen_on, passes_all(chosen_on, rules.thresholds), _for_together(chosen_on)),
         rules.combined,
         rules.combined_score,
         rules.combined_note,
@@ -271,7 +271,7 @@ def _checked(rules: _Rules, held_out: Observations) -> Check:
         if score.threshold is not None:
             values = held_out.scores[:, held_out.names.index(score.name)]
             found[score.name] = _measured(held_out, values >= score.threshold, ~np.isnan(values))
-    found[TOGETHER] = _measured(held_out, passes_all(held_out, rules.thresholds), held_out.whole)
+    found[TOGETHER] = _measured(held_out, passes_all(held_out, rules.thresholds), _for_together(held_out))
     if rules.combined is not None:
         found[COMBINED] = _measured(held_out, *_combined_passes(held_out, rules.combined))
     return Check("audit", found)
@@ -279,7 +279,7 @@ def _checked(rules: _Rules, held_out: Observations) -> Check:
 
 def _cross_fitted(verdicts: Observations, target: Target, current: Mapping[str, float]) -> Check | None:
     """Each verdict is judged by rules in which its sample had no say."""
-    folds = _folds(verdicts)
+    folds, for_together = _folds(verdicts), _for_together(verdicts)
     if any(not verdicts.only(folds != fold).enough() for fold in range(FOLDS)):
         return None
     passed: dict[str, Mask] = {}
@@ -296,7 +296,7 @@ def _cross_fitted(verdicts: Observations, target: Target, current: Mapping[str, 
             if score.threshold is not None:
                 values = held_out.scores[:, column]
                 note(score.name, rows, values >= score.threshold, ~np.isnan(values))
-        note(TOGETHER, rows, passes_all(held_out, rules.thresholds), held_out.whole)
+        note(TOGETHER, rows, passes_all(held_out, rules.thresholds), for_together[rows])
         if rules.combined is not None:
             note(COMBINED, rows, *_combined_passes(held_out, rules.combined))
     return Check("cross-fitted", {name: _measured(verdicts, passed[name], judged[name]) for name in passed})
@@ -307,6 +307,12 @@ def _combined_passes(verdicts: Observations, combined: CombinedConfig) -> tuple[
     values = probabilities(verdicts, combined)
     assert combined.threshold is not None
     return as_values(values) >= combined.threshold, verdicts.whole & ~np.isnan(values)
+
+
+def _for_together(verdicts: Observations) -> Mask:
+    """The verdicts that all thresholds together are measured on: those on whole samples, as samples are published; all
+    where there are too few of these."""
+    return verdicts.whole if verdicts.only(verdicts.whole).enough() else np.ones(len(verdicts), bool)
 
 
 def _measured(verdicts: Observations, passed: Mask, among: Mask) -> Rates:

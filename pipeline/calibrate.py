@@ -158,7 +158,9 @@ def labelled_samples(index: RunIndex, labels: Iterable[Label], run: Path) -> lis
     for label in labels:
         if label.sample_id not in index:
             raise UserError(f"{label.place}: {run} has no sample {label.sample_id}")
-        record = records.setdefault(label.sample_id, index.record(label.sample_id))
+        if label.sample_id not in records:
+            records[label.sample_id] = index.record(label.sample_id)
+        record = records[label.sample_id]
         if record.failure is not None:
             continue
         if label.layer_index >= record.layer_count:

@@ -22,8 +22,9 @@ def render_calibration(calibrated: CalibratedRun, folder: Path) -> RenderableTyp
     """Thresholds, their rates and their check; what people kept and would be flagged; what to do next."""
     found = calibrated.calibration
     table = Table(box=None, pad_edge=False, title_justify="left")
-    for heading in ("score", "AUROC", "threshold", "precision", "recall"):
-        table.add_column(heading, justify="left" if heading == "score" else "right")
+    table.add_column("score", no_wrap=True, min_width=max(map(len, (TOGETHER, *found.chosen_on.names))))
+    for heading in ("AUROC", "threshold", "precision", "recall"):
+        table.add_column(heading, justify="right")
     table.add_column("note", overflow="fold")
     for score in (*found.scores, *([found.combined_score] if found.combined_score else [])):
         table.add_row(*_cells(score, calibrated))

@@ -109,6 +109,8 @@ def test_layers_do_not_teach_the_combination() -> None:
     assert found.combined is None
     assert "0 good and 0 bad verdicts on whole samples" in found.combined_note
     assert found.scores[0].threshold is not None
+    # Then all thresholds together are measured on layers.
+    assert found.together.good + found.together.bad == 400
 
 
 def test_what_has_no_score_passes_and_what_is_no_number_does_not() -> None:
