@@ -31,11 +31,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install  ## a few minutes; needs the emoji font for the thresholds
+bench: install  ## a quarter of an hour; needs the emoji font for the thresholds
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.run_overhead
 	$(BIN)/python -m benchmarks.shards
 	$(BIN)/python -m benchmarks.filter_thresholds
+	$(BIN)/python -m benchmarks.calibration
+	$(BIN)/python -m benchmarks.duplicates
 	$(BIN)/python -m benchmarks.matting
 	$(BIN)/python -m benchmarks.matting_speed
 
