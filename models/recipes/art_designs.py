@@ -29,7 +29,7 @@ _SHAPES_PART = 0.1  # designs of nothing but shapes
 _MIXED_PART = 0.35  # designs in which half of the things may come from anywhere
 _STRAY_SHAPE = 0.3  # of the things from anywhere
 _OVERFLOW_PART = 0.1  # of the layers
-_BARE_PART = 0.4  # of the captions of a design's parts
+_BARE_PART = 0.7  # of the captions of a design's parts
 _NAMED_PART = 0.4  # of the things after the first
 _TINIEST_ALPHA = 8  # what resampling leaves around a sprite does not widen its box
 
@@ -140,7 +140,7 @@ def partial_caption(contents: Contents, rng: np.random.Generator) -> Caption:
 
 
 def full_caption(contents: Contents, layers: Sequence[int], rng: np.random.Generator) -> str:
-    """A caption that names the things of all these layers; four in ten say nothing else."""
+    """A caption that names the things of all these layers; seven in ten say nothing else."""
     vocabulary = load_vocabulary()
     labels = [contents.labels[index] for index in rng.permutation(layers)]
     if rng.random() < _BARE_PART:

@@ -38,7 +38,8 @@ from models.recipes.training_state import NAME, load_average_state, load_state, 
 
 FOLDER = CHECKPOINTS / "art"
 MAX_TOKENS = 128  # of a prompt
-WHOLE, LONE = 22, 44  # designs and parts of designs in a batch
+BATCHES = ((12, 64), (26, 28))  # designs and parts of designs: first things are learned, then what goes where
+SECOND_PART = 0.6  # of the minutes, from where on batches are of the second kind
 ADAM_RATE = 1.2e-3
 MUON_RATE = 2e-3
 CLASS_WEIGHTS = (1.0, 0.5, 2.0, 1.5)  # merged, background, foregrounds, foregrounds alone
@@ -202,9 +203,10 @@ def train(minutes: float, folder: Path, designs_at_most: int | None = None) -> N
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("peak", group["lr"]) * rate
-        chosen = rng.integers(len(designs), size=WHOLE + LONE)
-        examples = [random_example(designs[index], rng) for index in chosen[:WHOLE]]
-        examples += [lone_example(designs[index], rng) for index in chosen[WHOLE:]]
+        whole, lone = BATCHES[left < 1 - SECOND_PART]
+        chosen = rng.integers(len(designs), size=whole + lone)
+        examples = [random_example(designs[index], rng) for index in chosen[:whole]]
+        examples += [lone_example(designs[index], rng) for index in chosen[whole:]]
         found = losses(model, examples)
         loss = (found.nan_to_num() * weights).sum()
         torch.autograd.backward(loss)
@@ -222,7 +224,7 @@ def train(minutes: float, folder: Path, designs_at_most: int | None = None) -> N
             print(
                 f"{datetime.datetime.now():%H:%M:%S} step {step} of {len(designs)} designs, loss merged {means[0]:.4f} "
                 f"background {means[1]:.4f} foreground {means[2]:.4f} alone {means[3]:.4f} rate {rate:.3f} "
-                f"{(step - first) * (WHOLE + LONE) / (time.time() - begun):.1f} designs/s",
+                f"{(step - first) / (time.time() - begun):.2f} steps/s",
                 flush=True,
             )
         if step % 250 == 0:
