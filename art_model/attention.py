@@ -79,10 +79,8 @@ class _KernelInputs:
     @classmethod
     def of(cls, spans: Spans, device: torch.device) -> "_KernelInputs":
         lengths = [sum(pair) for pair in zip(spans.text_lengths, spans.image_lengths, strict=True)]
-        texts = torch.arange(spans.text)[: sum(spans.text_lengths)].split(list(spans.text_lengths))
-        images = torch.arange(spans.text, spans.text + spans.image)[: sum(spans.image_lengths)].split(
-            list(spans.image_lengths)
-        )
+        texts = torch.split(torch.arange(sum(spans.text_lengths)), list(spans.text_lengths))
+        images = torch.split(torch.arange(spans.text, spans.text + sum(spans.image_lengths)), list(spans.image_lengths))
         order = torch.cat([part for pair in zip(texts, images, strict=True) for part in pair])
         inverse = torch.full((spans.text + spans.image,), len(order))
         inverse[order] = torch.arange(len(order))
@@ -99,8 +97,10 @@ def choose_backend(query: Tensor, spans: Spans) -> Backend:
     return "products" if query.device.type == "cpu" and spans.longest <= _LONGEST_PRODUCTS else "sdpa"
 
 
+# Compilers would compile again for every new set of lengths.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def attend(query: Tensor, key: Tensor, value: Tensor, spans: Spans, backend: Backend | None = None) -> Tensor:
-    """Attention inside each sample.
+    """Attention inside each sample. The one place where compiled blocks are cut in two.
 
     Args:
         query, key, value: ``[text + image, heads, head width]`` in the order of `spans`.
@@ -127,7 +127,7 @@ def _attend_by_sample(query: Tensor, key: Tensor, value: Tensor, spans: Spans, a
     # Splits, not slices: the gradient of a split is one concatenation.
     parts = [_by_sample(whole, spans) for whole in (query, key, value)]
     attended = [
-        attention(*(torch.cat(pair) for pair in sample)).split([len(sample[0][0]), len(sample[0][1])])
+        torch.split(attention(*(torch.cat(pair) for pair in sample)), [len(part) for part in sample[0]])
         for sample in zip(*parts, strict=True)
     ]
     texts, images = [text for text, _ in attended], [image for _, image in attended]
@@ -140,14 +140,14 @@ def _by_sample(whole: Tensor, spans: Spans) -> list[tuple[Tensor, Tensor]]:
     """Per sample its text rows and its image rows."""
     count = len(spans.text_lengths)
     text_rest, image_rest = spans.text - sum(spans.text_lengths), spans.image - sum(spans.image_lengths)
-    parts = whole.split([*spans.text_lengths, text_rest, *spans.image_lengths, image_rest])
+    parts = torch.split(whole, [*spans.text_lengths, text_rest, *spans.image_lengths, image_rest])
     return list(zip(parts[:count], parts[count + 1 : -1], strict=True))
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """``[n, heads, head width]`` of one sample to ``[n, heads · head width]``."""
-    heads_first = [part.transpose(0, 1)[None] for part in (query, key, value)]
-    return F.scaled_dot_product_attention(*heads_first)[0].transpose(0, 1).flatten(1)
+    query, key, value = (part.transpose(0, 1)[None] for part in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1).flatten(1)
 
 
 def _products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -115,11 +115,12 @@ class _Attention(nn.Module):
         query = torch.cat([text_query, self.norm_q(self._heads(self.to_q(image)))])
         key = torch.cat([text_key, self.norm_k(self._heads(self.to_k(image)))])
         value = torch.cat([text_value, self._heads(self.to_v(image))])
-        text_out, image_out = self._attended(query, key, value, context).split([len(text), len(image)])
+        attended = self._attended(query, key, value, context)
+        text_out, image_out = torch.split(attended, [len(text), len(image)])
         return self.to_add_out(text_out), self.to_out[0](image_out)
 
     def _heads(self, values: Tensor) -> Tensor:
-        return values.unflatten(-1, (self.heads, -1))
+        return values.view(len(values), self.heads, -1)
 
     def _attended(self, query: Tensor, key: Tensor, value: Tensor, context: Context) -> Tensor:
         query, key = rotated(query, context.rope), rotated(key, context.rope)
@@ -137,14 +138,26 @@ class _HeadNorm(nn.RMSNorm):
 class _FeedForward(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        # The odd places are what diffusers calls them: its list holds an activation and a dropout too.
-        up = nn.Module()
-        up.proj = nn.Linear(width, _MLP_RATIO * width)
-        self.net = nn.ModuleDict({"0": up, "2": nn.Linear(_MLP_RATIO * width, width)})
+        # The gap in the middle is a dropout of diffusers', which its numbering of parameters counts.
+        self.net = nn.ModuleList(
+            [_Gelu(width, _MLP_RATIO * width), nn.Identity(), nn.Linear(_MLP_RATIO * width, width)]
+        )
 
     def forward(self, hidden: Tensor) -> Tensor:
-        down: Tensor = self.net["2"](F.gelu(self.net["0"].proj(hidden), approximate="tanh"))
-        return down
+        for part in self.net:
+            hidden = part(hidden)
+        return hidden
+
+
+class _Gelu(nn.Module):
+    """A linear layer and its GELU."""
+
+    def __init__(self, width_in: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width_in, width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.gelu(self.proj(hidden), approximate="tanh")
 
 
 def _inside_half(hidden: Tensor) -> Tensor:

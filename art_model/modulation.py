@@ -100,7 +100,7 @@ def take_rows(table: Tensor, rows: Tensor) -> Tensor:
     """``table[rows]``, with a fast gradient; a table of one row is returned as it is, to be broadcast."""
     if len(table) == 1:
         return table
-    taken: Tensor = _TakeRows.apply(table, rows)
+    taken: Tensor = _TakeRows.apply(table, rows)  # type: ignore[no-untyped-call]
     return taken
 
 

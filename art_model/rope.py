@@ -29,7 +29,7 @@ def rotary_table(positions: Tensor, axes: Sequence[int], dtype: torch.dtype = to
 
 def rotated(vectors: Tensor, table: Tensor) -> Tensor:
     """Queries or keys ``[n, heads, head width]``, turned in the precision of the table."""
-    pairs = vectors.to(table.dtype).unflatten(-1, (-1, 2))
+    pairs = vectors.to(table.dtype).reshape(*vectors.shape[:-1], -1, 2)
     if torch.compiler.is_compiling():  # compilers fuse the real form and know no complex numbers
         (even, odd), (cos, sin) = pairs.unbind(-1), table.unbind(-1)
         turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], -1)

@@ -73,6 +73,10 @@ class TransformerConfig:
 class RegionTransformer(nn.Module):
     """Predicts the velocity (noise − data) of every token.
 
+    To train it compiled, compile the blocks (``block.compile()`` for each of `transformer_blocks` and
+    `single_transformer_blocks`) and give every batch one shape (`PackedBatch.padded`): then each is compiled once,
+    whatever the lengths of its samples. On a CPU uncompiled blocks under bf16 autocast are nearly as fast.
+
     Attributes:
         attention_backend: ``sdpa``, ``varlen`` or ``flash``; None chooses by device and precision.
         gradient_checkpointing: blocks are computed again in the backward pass instead of kept.
