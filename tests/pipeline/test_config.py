@@ -42,6 +42,12 @@ def test_the_fixed_names_can_be_set(config_file: Path, override: str, key: tuple
     assert found == value
 
 
+def test_a_head_lies_where_its_configuration_says_it_does(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("filters: {aesthetic: {enabled: true, head: heads/mine.safetensors}}\n")
+    config = load_config(tmp_path / "run.yaml")
+    assert config.filters.aesthetic.head == str(tmp_path / "heads/mine.safetensors")
+
+
 def test_a_score_keeps_its_threshold_when_only_another_setting_is_given(config_file: Path) -> None:
     defaults = load_config(config_file).filters.clip_layer
     switched_off = load_config(config_file, ["filters.clip_layer.enabled=false"]).filters.clip_layer
