@@ -23,7 +23,6 @@ from PIL import Image
 from art_model.checkpoint import Art, load_art
 from art_model.request import Held, Layout, SampleRequest
 from art_model.sampling import SamplerSettings, sample_batch, settings_for
-from benchmarks.machine import machine
 from evaluation.judge import Judge, load_judge
 from layered.arrays import UInt8Array
 from layered.image import LayeredImage
@@ -292,6 +291,8 @@ def table(facts: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    from benchmarks.machine import machine  # stands beside the packages and is not installed
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=TINY / "art")
     parser.add_argument("--designs", type=int, default=64, help="fewer for a trial, of which nothing is written")

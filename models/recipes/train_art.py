@@ -19,25 +19,40 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from PIL import Image
 from torch import Tensor, nn
 
-from art_model.packing import TokenSample, pack, tokens_to_latents
+from art_model.checkpoint import Art, ArtSettings, load_transformer
+from art_model.packing import TokenSample, pack
 from art_model.regions import Regions
-from art_model.schedule import Shift, sigmas
+from art_model.request import Layout, SampleRequest
+from art_model.sampling import sample_batch
 from art_model.text import PromptEncoder
-from art_model.transformer import RegionTransformer
+from layered.arrays import UInt8Array
+from layered.pixels import round_to_uint8
 from layered.torchvision_cure import ensure_torchvision
 from models import TINY
 from models.recipes.art_batches import ALONE, CLASSES, Example, ask, lone_example, random_example
-from models.recipes.art_designs import partial_caption
+from models.recipes.art_designs import CANVASES, partial_caption
 from models.recipes.art_latents import FOLDER as LATENTS
 from models.recipes.art_latents import HELD_OUT, LatentDesign, load_vae, parts, read_part
 from models.recipes.drawings import CHECKPOINTS
+from models.recipes.evaluate_art import picture
 from models.recipes.training_state import NAME, load_average_state, load_state, save_state
 
 FOLDER = CHECKPOINTS / "art"
-MAX_TOKENS = 128  # of a prompt
+SETTINGS = ArtSettings(
+    name="layerprism-tiny-art",
+    revision="1",
+    licence="Apache-2.0",
+    true_cfg=3.0,
+    steps=16,
+    canvas=CANVASES[0],
+    largest_side=max(map(max, CANVASES)),
+    text_length=128,
+    pad_text=False,
+    parts={"vae": "../vae", "text_encoder": "../text_encoder", "tokenizer": "../tokenizer"},
+)
 BATCHES = ((12, 64), (26, 28))  # designs and parts of designs: first things are learned, then what goes where
 SECOND_PART = 0.6  # of the minutes, from where on batches are of the second kind
 ADAM_RATE = 1.2e-3
@@ -57,16 +72,13 @@ class TextToLayers(nn.Module):
         from transformers import AutoTokenizer, CLIPTextModel, T5EncoderModel
 
         super().__init__()
-        config = json.loads((TINY / "transformer" / "config.json").read_text("utf-8"))
-        self.transformer = RegionTransformer(**{k: v for k, v in config.items() if not k.startswith("_")})
-        weights = load_file(TINY / "transformer" / "diffusion_pytorch_model.safetensors")
-        self.transformer.load_state_dict({name: weight.float() for name, weight in weights.items()})
+        self.transformer = load_transformer(TINY / "transformer").float()
         self.prompts = PromptEncoder(
             AutoTokenizer.from_pretrained(TINY / "tokenizer"),
             CLIPTextModel.from_pretrained(TINY / "text_encoder", dtype=torch.float32).eval().requires_grad_(False),
             AutoTokenizer.from_pretrained(TINY / "tokenizer_2"),
             T5EncoderModel.from_pretrained(TINY / "text_encoder_2", dtype=torch.float32),
-            length=MAX_TOKENS,
+            length=SETTINGS.text_length,
             pad=False,
         )
 
@@ -128,46 +140,33 @@ def held_out_losses(model: TextToLayers, designs: Sequence[LatentDesign]) -> lis
     return rows
 
 
-def draw_tokens(
-    model: TextToLayers, regions: Sequence[Regions], prompts: Sequence[str], steps: int, cfg: float, seed: int
-) -> list[Tensor]:
-    """Tokens of all regions of each sample, by Euler steps with true classifier-free guidance."""
-    rng = torch.Generator().manual_seed(seed)
-    tokens = [torch.randn(each.tokens, 64, generator=rng) for each in regions]
-    schedules = [sigmas(steps, each, Shift()).float() for each in regions]
-    with torch.inference_mode():
-        for step in range(steps):
-            times = [schedule[step].expand(len(own)) for schedule, own in zip(schedules, tokens, strict=True)]
-            both = model.velocity([*regions] * 2, tokens * 2, times * 2, [*prompts, *[""] * len(prompts)])
-            wanted, empty = both.chunk(2)
-            guided = torch.split(empty + cfg * (wanted - empty), [len(own) for own in tokens])
-            tokens = [
-                own + (schedule[step + 1] - schedule[step]) * velocity
-                for own, schedule, velocity in zip(tokens, schedules, guided, strict=True)
-            ]
-    return tokens
+class Preview:
+    """Regions as the RGB autoencoder shows them, opaque on gray, while there is no transparent decoder yet."""
+
+    def __init__(self, vae: Any) -> None:
+        self.vae = vae
+
+    def decode(self, latents: Sequence[Tensor], regions: Regions) -> list[UInt8Array]:
+        """Pictures `[height, width, 4]` of the regions' exact boxes."""
+        pictures = []
+        for latent, region in zip(latents, regions.items, strict=True):
+            image = self.vae.decode(latent[None]).sample[0].clamp(-1, 1)
+            opaque = torch.cat([image, torch.ones_like(image[:1])])
+            values = np.asarray((opaque.permute(1, 2, 0) + 1) / 2, np.float32)
+            pictures.append(round_to_uint8(values)[region.inner().pixels()])
+        return pictures
 
 
-def write_grid(model: TextToLayers, designs: Sequence[LatentDesign], path: Path) -> list[str]:
-    """One row per design: merged, background and foregrounds as the autoencoder shows them. Returns the prompts."""
-    from PIL import Image
-
-    from art_model.regions import regions_of
-
+def write_grid(model: TextToLayers, designs: Sequence[LatentDesign], path: Path) -> None:
+    """A row for each design's layout and a caption of it: merged, recomposed, background and layers."""
     rng, vae = np.random.default_rng(65), load_vae()
-    regions = [regions_of(design.canvas, design.boxes) for design in designs]
-    prompts = [partial_caption(design.contents, rng).text for design in designs]
-    rows = []
-    for own, layout in zip(draw_tokens(model, regions, prompts, 16, 3.0, 66), regions, strict=True):
-        row = np.zeros((128, 8 * 136, 3), np.uint8)
-        for number, (tokens, item) in enumerate(zip(torch.split(own, list(layout.lengths)), layout.items, strict=True)):
-            with torch.inference_mode():
-                image = vae.decode(tokens_to_latents(tokens, item.rows, item.columns)[None]).sample[0]
-            pixels = ((image.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()[:128, :128]
-            row[: pixels.shape[0], number * 136 : number * 136 + pixels.shape[1]] = pixels
-        rows.append(row)
-    Image.fromarray(np.concatenate(rows)).save(path)
-    return prompts
+    preview: Any = Preview(vae)
+    requests = [
+        SampleRequest(partial_caption(design.contents, rng).text, Layout(design.canvas, design.boxes), sample_id=str(i))
+        for i, design in enumerate(designs)
+    ]
+    images = sample_batch(Art(model.transformer, model.prompts, vae, preview, SETTINGS), requests)
+    Image.fromarray(picture(images)).save(path)
 
 
 def train(minutes: float, folder: Path, designs_at_most: int | None = None) -> None:
