@@ -23,12 +23,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
-from layered.arrays import FloatArray, UInt8Array
+from layered.arrays import UInt8Array
 from layered.torchvision_cure import ensure_torchvision
 from models import TINY
 from models.recipes import matting_objects as objects
 from models.recipes import matting_wisps as wisps
 from models.recipes.drawings import DRAWINGS
+from models.recipes.matting_textures import Values
 
 SIDE: Final = 384
 POOL: Final = 3000
@@ -36,7 +37,7 @@ POOL_PATH: Final = DRAWINGS / "matting_layers.npy"
 GRAY: Final = 128 / 255
 _SMALLEST_DRAWING: Final = 64
 
-Render = Callable[[int, np.random.Generator], FloatArray]
+Render = Callable[[int, np.random.Generator], Values]
 
 _KINDS: Final[dict[Render, float]] = {
     objects.solid: 0.33, objects.sprite: 0.1, objects.lettering: 0.08, objects.thin_structure: 0.05,
@@ -46,7 +47,7 @@ _KINDS: Final[dict[Render, float]] = {
 _EFFECTS: Final = ((wisps.with_shadow, 0.25), (wisps.reflected, 0.06), (wisps.moved, 0.06), (wisps.glowing, 0.06))
 
 
-def render_layer(seed: int) -> FloatArray:
+def render_layer(seed: int) -> Values:
     """One layer of a random kind, premultiplied RGBA ``[384, 384, 4]`` in 0…1, from its number alone."""
     rng = np.random.default_rng([50, seed])
     kind = _random_kind(rng)
@@ -183,23 +184,24 @@ def _with_gray_parts_and_holes(layers: Tensor, backgrounds: Tensor, rng: np.rand
     """What a matte confuses most: parts of an object in almost the background's colour, and holes that show the very
     background. Both have the outlines of the batch's other layers. Few layers are emptied."""
     count, side = len(layers), layers.shape[-1]
-    size = int(side * rng.uniform(0.15, 0.8))
-    top, left = (int(rng.integers(0, side - size + 1)) for _ in range(2))
+    size = int(side * rng.uniform(0.12, 0.7))
+    # They lie towards the middle, where most layers are.
+    top, left = (int(np.clip(rng.normal(0.5, 0.2) * (side - size), 0, side - size)) for _ in range(2))
     stencil = F.interpolate(layers[:, 3:].roll(1, 0).flip(3), size=(size, size), mode="bilinear", antialias=True)
     stencil = F.pad(stencil, (left, side - size - left, top, side - size - top)).clamp(0, 1)
     chance = torch.from_numpy(rng.random((count, 1, 1, 1))).float()
-    off = rng.normal(0, 0.05, (count, 1, 1, 1)) + rng.normal(0, 0.015, (count, 3, 1, 1))
-    off += np.where(np.abs(off).max(axis=1, keepdims=True) < 0.02, np.sign(off.mean(axis=1, keepdims=True)) * 0.02, 0)
+    off = rng.choice((-1, 1), (count, 1, 1, 1)) * rng.uniform(5, 60, (count, 1, 1, 1)) / 255
+    off = off + rng.normal(0, 0.012, (count, 3, 1, 1))
     gray = (backgrounds[:, :, None, None] + torch.from_numpy(off).float()).clamp(0, 1)
     rgb, alpha = layers[:, :3], layers[:, 3:]
-    part = torch.where(chance < 0.2, stencil, 0.0)
-    hole = torch.where((chance >= 0.2) & (chance < 0.32), stencil, 0.0)
+    part = torch.where(chance < 0.4, stencil, 0.0)
+    hole = torch.where((chance >= 0.4) & (chance < 0.52), stencil, 0.0)
     emptied = (chance < 0.98).float()
     painted = torch.cat([rgb * (1 - part) + alpha * part * gray, alpha], dim=1)
     return painted * (1 - hole) * emptied
 
 
-def _background(rng: np.random.Generator) -> FloatArray:
+def _background(rng: np.random.Generator) -> Values:
     kind = rng.random()
     if kind < 0.48:
         return np.full(3, GRAY, np.float32)
@@ -253,7 +255,8 @@ def through_vae(pictures: Tensor, latent_noise: float = 0, generator: torch.Gene
         latents = _vae().encode(padded * 2 - 1).latent_dist.mean
         latents = latents + latent_noise * torch.randn(latents.shape, generator=generator)
         decoded = _vae().decode(latents).sample
-    return (decoded.float() / 2 + 0.5)[..., :height, :width].clone()
+    pixels: Tensor = decoded.float() / 2 + 0.5
+    return pixels[..., :height, :width].clone()
 
 
 @functools.cache

@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from layered.arrays import FloatArray
-from models.recipes.matting_textures import fractal_noise, random_color, texture
+from models.recipes.matting_textures import Values, fractal_noise, random_color, texture
 from models.recipes.sprites import place
 from models.vocabulary import load_vocabulary
 
@@ -26,18 +25,18 @@ _FACES: Final = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "De
 Draw = Callable[[ImageDraw.ImageDraw, int, np.random.Generator], None]
 
 
-def layer_of(alpha: FloatArray, colors: FloatArray) -> FloatArray:
+def layer_of(alpha: Values, colors: Values) -> Values:
     """Premultiplied RGBA from alpha ``[h, w]`` and straight colours ``[h, w, 3]`` or ``[3]``."""
     return np.dstack([colors * alpha[..., None], alpha]).astype(np.float32)
 
 
-def over(above: FloatArray, below: FloatArray) -> FloatArray:
+def over(above: Values, below: Values) -> Values:
     """Porter & Duff's *over* of two premultiplied layers."""
-    covered: FloatArray = above + below * (1 - above[..., 3:])
+    covered: Values = above + below * (1 - above[..., 3:])
     return covered
 
 
-def outline(side: int, rng: np.random.Generator, draw: Draw | None = None) -> FloatArray:
+def outline(side: int, rng: np.random.Generator, draw: Draw | None = None) -> Values:
     """The coverage of a random solid shape, ``[side, side]`` in 0…1, with edges from sharp to slightly soft."""
     chosen = draw or _OUTLINES[rng.choice(len(_OUTLINES), p=_OUTLINE_SHARES)]
     canvas = Image.new("L", (side * _OVERSAMPLING, side * _OVERSAMPLING))
@@ -46,10 +45,11 @@ def outline(side: int, rng: np.random.Generator, draw: Draw | None = None) -> Fl
         canvas = canvas.rotate(float(rng.uniform(-40, 40)), Image.Resampling.BILINEAR)
     mask = np.asarray(canvas.resize((side, side), Image.Resampling.BOX), np.float32) / 255
     softness = rng.choice([0.0, 0.5, 0.9, 1.5], p=[0.3, 0.35, 0.25, 0.1])
-    return ndimage.gaussian_filter(mask, softness) if softness else mask
+    softened: Values = ndimage.gaussian_filter(mask, softness) if softness else mask
+    return softened
 
 
-def solid(side: int, rng: np.random.Generator) -> FloatArray:
+def solid(side: int, rng: np.random.Generator) -> Values:
     """An opaque object: one outline, its surface, parts drawn upon it, light along its edge, and perhaps holes."""
     alpha = outline(side, rng)
     colors = texture(side, rng)
@@ -72,7 +72,7 @@ def solid(side: int, rng: np.random.Generator) -> FloatArray:
     return layer_of(alpha, colors)
 
 
-def sprite(side: int, rng: np.random.Generator) -> FloatArray:
+def sprite(side: int, rng: np.random.Generator) -> Values:
     """A drawing that the embedded model learns from, in one of its styles."""
     vocabulary = load_vocabulary()
     label = vocabulary.labels[rng.integers(len(vocabulary.labels))]
@@ -85,7 +85,7 @@ def sprite(side: int, rng: np.random.Generator) -> FloatArray:
     return values
 
 
-def lettering(side: int, rng: np.random.Generator) -> FloatArray:
+def lettering(side: int, rng: np.random.Generator) -> Values:
     """One to three lines of text in one colour or surface, perhaps with an outline."""
     canvas = Image.new("L", (side, side))
     rim = Image.new("L", (side, side))
@@ -105,13 +105,13 @@ def lettering(side: int, rng: np.random.Generator) -> FloatArray:
     return over(written, layer_of(rim_alpha, random_color(rng))) if stroke else written
 
 
-def thin_structure(side: int, rng: np.random.Generator) -> FloatArray:
+def thin_structure(side: int, rng: np.random.Generator) -> Values:
     """Wires, nets, branches and spokes."""
     alpha = np.clip(thin_lines(side, rng) + thin_lines(side, rng), 0, 1)
     return layer_of(alpha, texture(side, rng) if rng.random() < 0.3 else random_color(rng))
 
 
-def thin_lines(side: int, rng: np.random.Generator) -> FloatArray:
+def thin_lines(side: int, rng: np.random.Generator) -> Values:
     """Coverage of thin lines: a net, a fan, a tree or arcs, ``[side, side]``."""
     span = side * _OVERSAMPLING
     canvas = Image.new("L", (span, span))

@@ -9,12 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from layered.arrays import FloatArray
 from models.recipes.matting_objects import layer_of, outline, over, solid, thin_lines
-from models.recipes.matting_textures import blended, fractal_noise, random_color, slope_field, texture
+from models.recipes.matting_textures import Values, blended, fractal_noise, random_color, slope_field, texture
 
 
-def hairy(side: int, rng: np.random.Generator) -> FloatArray:
+def hairy(side: int, rng: np.random.Generator) -> Values:
     """A body with hair or fur: strands leave its outline, thin and curved, in colours of one family."""
     body = outline(side, rng)
     inside = np.argwhere(body > 0.5)
@@ -59,7 +58,7 @@ def hairy(side: int, rng: np.random.Generator) -> FloatArray:
     return over(layer_of(strands, tint), layer_of(body, np.clip(colors, 0, 1)))
 
 
-def smoke(side: int, rng: np.random.Generator) -> FloatArray:
+def smoke(side: int, rng: np.random.Generator) -> Values:
     """Clouds of density: alpha by Beer's law, so that dense middles are opaque; light or dark grays, seldom colours."""
     field = fractal_noise(side, rng.uniform(1.4, 2.2), rng)
     ridges = 1 - np.abs(2 * fractal_noise(side, rng.uniform(1.3, 2.1), rng) - 1)
@@ -75,7 +74,7 @@ def smoke(side: int, rng: np.random.Generator) -> FloatArray:
     return layer_of(alpha.astype(np.float32), np.clip(base * shading[..., None], 0, 1))
 
 
-def fire(side: int, rng: np.random.Generator) -> FloatArray:
+def fire(side: int, rng: np.random.Generator) -> Values:
     """Flames and glows: the brighter, the more opaque and the whiter."""
     stretched = fractal_noise(side, rng.uniform(1.3, 2), rng, stretch=0.4)
     shape = ndimage.gaussian_filter(outline(side, rng), rng.uniform(0.015, 0.1) * side)
@@ -87,7 +86,7 @@ def fire(side: int, rng: np.random.Generator) -> FloatArray:
     return layer_of(alpha.astype(np.float32), blended(heat, ramp.astype(np.float32)))
 
 
-def light(side: int, rng: np.random.Generator) -> FloatArray:
+def light(side: int, rng: np.random.Generator) -> Values:
     """Lightning, sparks and halos: thin bright cores within a soft glow of the same colour."""
     core = thin_lines(side, rng) if rng.random() < 0.6 else np.zeros((side, side), np.float32)
     for x, y in rng.integers(0, side, (int(rng.integers(0, 60)), 2)).tolist():
@@ -101,7 +100,7 @@ def light(side: int, rng: np.random.Generator) -> FloatArray:
     return layer_of(alpha.astype(np.float32), np.clip(tint + 0.5 * (1 - tint) * alpha[..., None], 0, 1))
 
 
-def glass(side: int, rng: np.random.Generator) -> FloatArray:
+def glass(side: int, rng: np.random.Generator) -> Values:
     """Glass, bubbles, plastic: opaque rims and highlights around clear or tinted windows; some is nearly chrome."""
     body = outline(side, rng)
     depth = ndimage.distance_transform_edt(body > 0.5)
@@ -120,13 +119,13 @@ def glass(side: int, rng: np.random.Generator) -> FloatArray:
     return layer_of(alpha.astype(np.float32), np.clip(colors, 0, 1))
 
 
-def veil(side: int, rng: np.random.Generator) -> FloatArray:
+def veil(side: int, rng: np.random.Generator) -> Values:
     """A thin coat of a surface: alpha changes slowly, with folds."""
     cover = outline(side, rng) * np.clip(rng.uniform(0.2, 1) + 0.8 * (fractal_noise(side, 1.8, rng) - 0.5), 0.05, 1)
     return layer_of(cover.astype(np.float32), np.clip(texture(side, rng) * 0.4 + rng.uniform(0, 1) * 0.6, 0, 1))
 
 
-def with_shadow(layer: FloatArray, rng: np.random.Generator) -> FloatArray:
+def with_shadow(layer: Values, rng: np.random.Generator) -> Values:
     """The layer over its own soft dark shadow: dropped behind it, or lying on the ground below."""
     side = layer.shape[0]
     alpha = layer[..., 3]
@@ -146,7 +145,7 @@ def with_shadow(layer: FloatArray, rng: np.random.Generator) -> FloatArray:
     return over(layer, layer_of((shadow * rng.uniform(0.2, 0.95)).astype(np.float32), dark))
 
 
-def reflected(layer: FloatArray, rng: np.random.Generator) -> FloatArray:
+def reflected(layer: Values, rng: np.random.Generator) -> Values:
     """The layer with its fading mirror image below."""
     side = layer.shape[0]
     rows = np.flatnonzero(layer[..., 3].max(axis=1) > 0.3)
@@ -160,20 +159,21 @@ def reflected(layer: FloatArray, rng: np.random.Generator) -> FloatArray:
     return over(layer, ndimage.gaussian_filter(mirror, (0.6, 1.2, 0)).astype(np.float32))
 
 
-def moved(layer: FloatArray, rng: np.random.Generator) -> FloatArray:
+def moved(layer: Values, rng: np.random.Generator) -> Values:
     """Motion blur along a line."""
     length = int(rng.integers(3, max(4, layer.shape[0] // 12)))
     axis = int(rng.integers(2))
-    return ndimage.uniform_filter1d(layer, length, axis=axis, mode="constant").astype(np.float32)
+    blurred: Values = ndimage.uniform_filter1d(layer, length, axis=axis, mode="constant").astype(np.float32)
+    return blurred
 
 
-def glowing(layer: FloatArray, rng: np.random.Generator) -> FloatArray:
+def glowing(layer: Values, rng: np.random.Generator) -> Values:
     """The layer with a halo of light behind it."""
     halo = ndimage.gaussian_filter(layer[..., 3], rng.uniform(0.01, 0.06) * layer.shape[0]) * rng.uniform(0.4, 1.2)
     return over(layer, layer_of(np.clip(halo, 0, 1), np.clip(rng.uniform(0.5, 1.2, 3), 0, 1)))
 
 
-def burning(side: int, rng: np.random.Generator) -> FloatArray:
+def burning(side: int, rng: np.random.Generator) -> Values:
     """A solid thing in smoke, fire or light, before or behind it."""
     wisp = (smoke, smoke, fire, light)[rng.integers(4)](side, rng)
     thing = solid(side, rng)
@@ -181,9 +181,9 @@ def burning(side: int, rng: np.random.Generator) -> FloatArray:
     return over(wisp, thing) if rng.random() < 0.5 else over(thing, wisp)
 
 
-def _warped(side: int, rng: np.random.Generator) -> FloatArray:
+def _warped(side: int, rng: np.random.Generator) -> Values:
     """Coordinates ``[2, side, side]`` displaced by slow noise."""
     strength = rng.uniform(0.02, 0.2) * side
     shifts = np.stack([fractal_noise(side, rng.uniform(1.5, 2.2), rng) - 0.5 for _ in range(2)])
-    warped: FloatArray = (np.mgrid[0:side, 0:side] + strength * shifts).astype(np.float32)
+    warped: Values = (np.mgrid[0:side, 0:side] + strength * shifts).astype(np.float32)
     return warped

@@ -57,7 +57,8 @@ def matting_loss(found: Tensor, batch: Batch) -> Tensor:
 
 def train(minutes: float, device: str) -> None:
     torch.manual_seed(51)
-    network = MattingNetwork().to(device, memory_format=torch.channels_last)
+    network = MattingNetwork().to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = MattingNetwork().to(device).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
     spent, step = 0.0, 0

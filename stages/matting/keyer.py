@@ -1,7 +1,7 @@
 """The keyer: alpha in closed form, because the background is known to be flat.
 
 Mean absolute alpha error on photo-like layers composited on mid-gray with noise of 1.5/255, at
-512² (`tests/stages/test_matting.py` measures it):
+512² (`tests/stages/matting/test_keyer.py` measures it):
 
 | method | 5 semi-transparent | 16 opaque |
 |---|---|---|

@@ -45,7 +45,7 @@ class MattingNetwork(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width of a picture must be multiples of this."""
-        return 2 ** len(self.encoder)
+        return 1 << len(self.encoder)
 
     def forward(self, pictures: Tensor, backgrounds: Tensor) -> Tensor:
         """Colours and alpha.
@@ -58,7 +58,8 @@ class MattingNetwork(nn.Module):
             Straight RGBA ``[n, 4, h, w]``; values may lie a little outside 0…1.
         """
         difference = F.pixel_unshuffle(pictures - backgrounds[:, :, None, None], 2)
-        least = least_alpha(difference.unflatten(1, (3, 4)), backgrounds[:, :, None, None, None])
+        by_color = difference.view(-1, 3, 4, *difference.shape[2:])
+        least = least_alpha(by_color, backgrounds[:, :, None, None, None])
         features = torch.cat([difference, torch.tanh(_FAINT * difference), least], dim=1)
         x = self.stem(features) + self.background(backgrounds - 0.5)[:, :, None, None]
         skips = []

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -32,7 +33,7 @@ from pipeline.stage_set import StageSet, stages_of
 from stages.records import TextDraw, TextLayer
 from stages.text_layer import TextLayers
 from tests.conftest import REPOSITORY
-from tests.pipeline.fake_stages import DeadlyPainter
+from tests.pipeline.fake_stages import DeadlyPainter, TransparentPainter
 
 QUIET = Console(quiet=True)
 
@@ -289,11 +290,11 @@ def rework(config: Path, out: Path, steps: Sequence[str], *overrides: str) -> Ru
 
 def test_matting_again_starts_from_the_stored_drawings(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    session = make(small, out)
+    session = make(small, out, "matting.backend=keyer")
     index = RunIndex.load(session.run.storage)
     before = {sample: index.sample(sample) for sample in index.sample_ids}
     steps = ("matting", "compose", "filters")
-    rework(small, out, steps, "matting.min_side=64")
+    rework(small, out, steps, "matting.backend=layerprism")
     again = RunIndex.load(session.run.storage)
     assert {again.record(sample).commit.revision for sample in again.sample_ids} == {1}
     drawn = list((out / "timings").glob("*"))
@@ -309,8 +310,9 @@ def test_matting_again_starts_from_the_stored_drawings(small: Path, tmp_path: Pa
         for sample, (_, sidecar) in before.items()
         for layer, old in zip(again.sample(sample)[1].layers, sidecar.layers, strict=True)
     )
+    assert RunDirectory.open(out).info["models"]["matting"]["licence"] == "Apache-2.0"
     chunks = files(out / "chunks", "*")
-    rework(small, out, steps, "matting.min_side=64")
+    rework(small, out, steps, "matting.backend=layerprism")
     assert files(out / "chunks", "*") == chunks  # nothing is done twice
 
 
@@ -319,6 +321,27 @@ def test_matting_again_with_the_same_settings_gives_the_same_pictures(small: Pat
     before = published_layers(make(small, out).run)
     rework(small, out, ("matting", "compose", "filters"))
     assert published_layers(RunDirectory.open(out)) == before
+
+
+def test_a_generator_s_own_transparency_goes_through_a_run_and_is_there_to_be_matted_again(
+    small: Path, tmp_path: Path
+) -> None:
+    overrides = ["matting.backend=native", "layer_flux.attempts=1", "plan.samples=2", "executor.kind=inline"]
+    config = load_config(small, overrides)
+    briefs = load_briefs(config.plan, config.seed)
+    session = new_run(tmp_path / "run", config, briefs)
+    stages = StageSet({"layer_flux": TransparentPainter()}, stages_of(config, session.run.storage).light)
+    with session.driving():
+        works = [Work(chunk) for chunk in range(read_plan(session.run).chunk_count)]
+        asyncio.run(generate(session.run, read_plan(session.run), works, config, QUIET, stages))
+        publish_session(session)
+    before = published_layers(session.run)
+    image, sidecar = RunIndex.load(session.run.storage).sample("s0000000")
+    drawn = [image.layers[layer.index].pixels for layer in sidecar.layers if layer.kind == "image"]
+    assert drawn
+    assert all(set(np.unique(pixels[..., 3])) <= set(range(129)) for pixels in drawn)
+    rework(small, tmp_path / "run", ("matting", "compose", "filters"), *overrides)
+    assert published_layers(RunDirectory.open(tmp_path / "run")) == before
 
 
 def published_layers(run: RunDirectory) -> dict[str, list[str]]:

@@ -7,50 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
-from pydantic import ValidationError
 from scipy import ndimage
 
 from layered.arrays import Color, UInt8Array
 from layered.compositing import over_color
 from layered.pixels import premultiply, resize
 from layered.placing import alpha_box
-from stages.matting import Matting, MattingConfig, estimate_background, matter_of
+from stages.matting import MattingConfig, matter_of
 from stages.multi_layer_flux import ComposeConfig
-from stages.records import Draw, Drawn, Matted
-from stages.stage import Failed
+from tests.stages.matting.composites import GRAY, alpha_error, on_background, real_layers, shape
 
-GRAY: Color = (128, 128, 128)
 NATIVE = matter_of(MattingConfig(min_side=1))
-
-
-def shape(kind: str, color: Color, side: int = 128) -> UInt8Array:
-    """A smooth-edged shape in one colour, RGBA, drawn eight times as large."""
-    mask = Image.new("L", (8 * side, 8 * side))
-    draw = ImageDraw.Draw(mask)
-    low, high = 1.6 * side, 6.4 * side
-    draw.ellipse((low, low, high, high), fill=255)
-    if kind == "ring":
-        draw.ellipse((2.8 * side, 2.8 * side, 5.2 * side, 5.2 * side), fill=0)
-    if kind == "touching":
-        draw.rectangle((3 * side, 4 * side, 5 * side, 8 * side), fill=255)
-    rgba = np.empty((side, side, 4), np.uint8)
-    rgba[..., :3] = color
-    rgba[..., 3] = np.asarray(mask.resize((side, side), Image.Resampling.BOX))
-    return rgba
-
-
-def on_background(rgba: UInt8Array, background: Color, noise: float = 1.5, seed: int = 0) -> UInt8Array:
-    """The exact composite, with the noise of a generator."""
-    rng = np.random.default_rng(seed)
-    return np.clip(np.rint(over_color(rgba, background) + rng.normal(0, noise, (*rgba.shape[:2], 3))), 0, 255).astype(
-        np.uint8
-    )
-
-
-def alpha_error(found: UInt8Array, true: UInt8Array) -> float:
-    """Mean absolute difference of alpha, 0…1."""
-    return float(np.abs(found[..., 3].astype(float) - true[..., 3]).mean() / 255)
 
 
 def distance_holes_core(rgb: UInt8Array, background: Color) -> UInt8Array:
@@ -59,12 +26,6 @@ def distance_holes_core(rgb: UInt8Array, background: Color) -> UInt8Array:
     alpha = np.clip((distance - 4) / 56, 0, 1)
     core = ndimage.binary_erosion(ndimage.binary_fill_holes(alpha > 0.5), iterations=3)
     return np.dstack([rgb, np.rint(255 * np.maximum(alpha, core)).astype(np.uint8)])
-
-
-def real_layers(shared_dir: Path, pattern: str) -> list[UInt8Array]:
-    found = [np.array(Image.open(path).convert("RGBA")) for path in sorted((shared_dir / "real_layers").glob(pattern))]
-    assert found
-    return found
 
 
 def mean_error(layers: Sequence[UInt8Array], matte: Callable[[UInt8Array], UInt8Array]) -> float:
@@ -186,40 +147,8 @@ def test_the_given_background_is_believed() -> None:
     assert background == (250, 250, 250)
 
 
-@given(
-    color=st.tuples(*[st.integers(0, 255)] * 3),
-    covered=st.integers(0, 40),
-    other=st.tuples(*[st.integers(0, 255)] * 3),
-)
-def test_the_background_is_found_though_the_object_touches_the_frame(color: Color, covered: int, other: Color) -> None:
-    picture = np.full((64, 64, 3), color, np.uint8)
-    picture[-20:, :covered] = other
-    assert estimate_background(picture) == color
-
-
 def test_enlarging_leaves_the_object_where_it_was() -> None:
     small = shape("ring", (20, 120, 220), 64)
     found, _ = matter_of(MattingConfig(min_side=192)).matte(on_background(small, GRAY, noise=0))
     back = premultiply(resize(found, (64, 64)))
     assert np.abs(back[..., 3] - premultiply(small)[..., 3]).mean() < 0.012
-
-
-def test_the_stage_keeps_order_and_isolates_what_is_broken() -> None:
-    good = on_background(shape("disc", (200, 30, 30), 64), GRAY)
-    broken = np.zeros((0, 0, 3), np.uint8)
-    batch = [
-        Drawn(Draw(f"s{n}", n, 0, 0, "", "a circle", (64, 64)), rgb, (3, 64, 64), "m", "r", "l")
-        for n, rgb in enumerate([good, broken, good])
-    ]
-    first, second, third = Matting(MattingConfig()).process(batch)
-    assert isinstance(first, Matted)
-    assert isinstance(third, Matted)
-    assert third.drawn.draw.layer_index == 2
-    assert isinstance(second, Failed)
-    assert (second.sample_id, second.layer_index, second.stage) == ("s1", 1, "matting")
-    assert "Traceback" in second.traceback
-
-
-def test_an_unknown_backend_is_refused_with_the_valid_ones() -> None:
-    with pytest.raises(ValidationError, match="valid here: keyer"):
-        MattingConfig(backend="magic")
