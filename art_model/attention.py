@@ -3,8 +3,7 @@
 Four ways to compute one thing, chosen by what is at hand:
 
 - ``sdpa``: torch's attention sample by sample. Any device, any precision; the oracle of the others.
-- ``products``: two matrix products and a softmax in single precision, sample by sample. For half precision on CPUs,
-  where torch's kernel takes three times as long on short samples. Memory grows with the square of a sample's length.
+- ``blocked``: our own blocks of products (`art_model/blocked_attention.py`), sample by sample. bfloat16 on CPUs.
 - ``varlen``: one kernel over all samples (`torch.nn.attention.varlen`). CUDA, half precision.
 - ``flash``: the same from the package flash-attn, where it is installed.
 """
@@ -18,11 +17,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-Backend = Literal["sdpa", "products", "varlen", "flash"]
+from art_model.blocked_attention import are_scores_bounded, blocked_attention
 
-_LONGEST_PRODUCTS = 1024
-"""Tokens of a sample up to which ``products`` is chosen: 2 MB a head in half precision."""
-
+Backend = Literal["sdpa", "blocked", "varlen", "flash"]
 
 _Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -88,13 +85,11 @@ class _KernelInputs:
         return cls(order.to(device), inverse.to(device), ends.to(device), spans.longest)
 
 
-def choose_backend(query: Tensor, spans: Spans) -> Backend:
-    """For half precision ``varlen`` on CUDA and ``products`` for short samples on CPUs; else ``sdpa``."""
-    if query.dtype not in (torch.float16, torch.bfloat16):
-        return "sdpa"
-    if query.is_cuda:
+def choose_backend(query: Tensor) -> Backend:
+    """``varlen`` for half precision on CUDA, ``blocked`` for bfloat16 on CPUs, else ``sdpa``."""
+    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
         return "varlen"
-    return "products" if query.device.type == "cpu" and spans.longest <= _LONGEST_PRODUCTS else "sdpa"
+    return "blocked" if query.device.type == "cpu" and query.dtype == torch.bfloat16 else "sdpa"
 
 
 # Compilers would compile again for every new set of lengths.
@@ -110,11 +105,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spans: Spans, backend: Bac
     Returns:
         ``[text + image, heads · head width]`` in the same order; zero in padding.
     """
-    match backend or choose_backend(query, spans):
+    match backend or choose_backend(query):
         case "sdpa":
             return _attend_by_sample(query, key, value, spans, _sdpa)
-        case "products":
-            return _attend_by_sample(query, key, value, spans, _products)
+        case "blocked":
+            return _attend_by_sample(query, key, value, spans, _blocked)
         case "varlen":
             return _attend_in_one(query, key, value, spans, _varlen)
         case "flash":
@@ -150,11 +145,10 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1).flatten(1)
 
 
-def _products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """`_sdpa`, written out."""
-    query, key, value = (part.transpose(0, 1) for part in (query, key, value))
-    scores = torch.bmm(query * query.shape[-1] ** -0.5, key.transpose(1, 2))
-    return torch.bmm(torch.softmax(scores.float(), -1).to(value.dtype), value).transpose(0, 1).flatten(1)
+def _blocked(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    if not are_scores_bounded(query, key):
+        return _sdpa(query, key, value)
+    return blocked_attention(query, key, value).flatten(1)
 
 
 def _attend_in_one(query: Tensor, key: Tensor, value: Tensor, spans: Spans, kernel: Any) -> Tensor:
