@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from art_model.regions import FIRST_FOREGROUND, Region, Regions
 from layered.arrays import UInt8Array
-
-if TYPE_CHECKING:
-    from art_model.regions import Region, Regions
 
 MARGIN = 16
 """Pixels of gray around a foreground's crop while it is encoded."""
-
-_FIRST_FOREGROUND = 2  # on the layer axis: merged and background fill the canvas and have no surroundings
 
 
 def prepare(rgba: UInt8Array) -> Tensor:
@@ -87,7 +83,7 @@ def encode_samples(
 
 
 def _margin(region: Region, margin: int) -> int:
-    return margin if region.layer >= _FIRST_FOREGROUND else 0
+    return margin if region.layer >= FIRST_FOREGROUND else 0
 
 
 def _crop(rgba: UInt8Array, region: Region, margin: int) -> Tensor:

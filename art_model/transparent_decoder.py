@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -20,16 +20,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
+from art_model.regions import FIRST_FOREGROUND, Region, Regions
 from layered.arrays import UInt8Array
 from layered.errors import UserError
 from layered.pixels import clear_hidden, round_to_uint8
 
-if TYPE_CHECKING:
-    from art_model.regions import Region, Regions
-
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 
-_ROLES = 3  # merged, background, and any foreground: so the number of layers has no limit
+_ROLES = FIRST_FOREGROUND + 1  # merged, background, and any foreground: so the number of layers has no limit
 
 
 class DecoderConfig(BaseModel):
