@@ -1,0 +1,94 @@
+"""The artifact classifier's network: a small convolutional net on the picture, a smaller one on the frame.
+
+picture [n, 4, 128, 128] ─ over gray, alpha, likeness to the background ─ convolutions ─┐
+frame   [n, 3, 64, 64]   ─ difference to the background ─ convolutions ──────────────────┴─ pooled ─ one logit a name
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+ANY = "any"
+"""The logit beside those of the kinds: is there any defect at all?"""
+
+_NEAR = 64 / 255  # distance to the background at which likeness to it ends
+_SEEN = 0.04  # alpha below which a pixel has no colour
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Channels after each convolution of the picture's part and of the frame's part, and of the hidden layer."""
+
+    picture: tuple[int, int, int, int] = (28, 44, 68, 88)
+    frame: tuple[int, int, int] = (16, 24, 32)
+    hidden: int = 48
+
+
+class ArtifactNetwork(nn.Module):
+    """Logits ``[n, len(kinds) + 1]`` of the presence of each kind of defect, and last of any.
+
+    Inputs: premultiplied pictures ``[n, 4, 128, 128]``, frames ``[n, 3, 64, 64]`` and backgrounds ``[n, 3]`` in 0…1,
+    and whether frame and background are known, ``[n]`` in {0, 1}.
+    """
+
+    def __init__(self, kinds: Sequence[str], shape: NetworkShape | None = None) -> None:
+        super().__init__()
+        self.kinds = tuple(kinds)
+        self.shape = shape or NetworkShape()
+        first, second, third, fourth = self.shape.picture
+        self.stem = nn.Sequential(nn.PixelUnshuffle(2), *_convolution(20, first))  # 64 × 64
+        self.fine = nn.Sequential(*_convolution(first, second, 2), *_convolution(second, second))  # 32 × 32
+        self.middle = nn.Sequential(*_convolution(second, third, 2), *_convolution(third, third))  # 16 × 16
+        self.coarse = nn.Sequential(*_convolution(third, fourth, 2))  # 8 × 8
+        low, mid, high = self.shape.frame
+        self.frame = nn.Sequential(
+            nn.PixelUnshuffle(2), *_convolution(20, low), *_convolution(low, mid, 2), *_convolution(mid, high, 2)
+        )  # 8 × 8
+        pooled = second + third + 2 * fourth + 2 * high
+        self.head = nn.Sequential(
+            nn.Linear(pooled, self.shape.hidden), nn.ReLU(), nn.Linear(self.shape.hidden, len(self.kinds) + 1)
+        )
+
+    def forward(self, pictures: Tensor, frames: Tensor, backgrounds: Tensor, known: Tensor) -> Tensor:
+        fine = self.fine(self.stem(picture_planes(pictures, backgrounds, known)))
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        frame = self.frame(frame_planes(frames, backgrounds, known))
+        features = [_mean(fine), _mean(middle), _mean(coarse), _largest(coarse), _mean(frame), _largest(frame)]
+        logits: Tensor = self.head(torch.cat(features, dim=1))
+        return logits
+
+
+def picture_planes(pictures: Tensor, backgrounds: Tensor, known: Tensor) -> Tensor:
+    """``[n, 5, h, w]``: RGB over mid-gray, alpha, and how like the background each visible pixel's own colour is."""
+    rgb, alpha = pictures[:, :3], pictures[:, 3:]
+    distance = (rgb - alpha * backgrounds[:, :, None, None]).abs().amax(dim=1, keepdim=True) / alpha.clamp_min(_SEEN)
+    likeness = (1 - distance / _NEAR).clamp(0, 1) * (alpha > _SEEN) * known[:, None, None, None]
+    return torch.cat([2 * rgb - alpha, 2 * alpha - 1, likeness], dim=1)
+
+
+def frame_planes(frames: Tensor, backgrounds: Tensor, known: Tensor) -> Tensor:
+    """``[n, 5, h, w]``: difference to the background, its largest channel's amount, and whether it is known."""
+    flags = known[:, None, None, None].expand(-1, 1, *frames.shape[-2:])
+    difference = (frames - backgrounds[:, :, None, None]) * flags
+    return torch.cat([2 * difference, difference.abs().amax(dim=1, keepdim=True) * 2, flags], dim=1)
+
+
+def _convolution(channels: int, wider: int, stride: int = 1) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(channels, wider, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(wider),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _mean(features: Tensor) -> Tensor:
+    return features.mean(dim=(2, 3))
+
+
+def _largest(features: Tensor) -> Tensor:
+    return features.amax(dim=(2, 3))

@@ -1,0 +1,213 @@
+"""The artifact classifier's training pictures: sound samples from all sources, and each broken in several ways.
+
+    python -m models.recipes.artifact_data        writes models/recipes/checkpoints/artifacts/*.safetensors
+
+Everything is rendered once, in parts that are finished one by one; what is done already is not done again. Several
+processes share the work when each is given other sources.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from filters.artifact_view import layer_view
+from filters.artifacts import KINDS, NEED_RAW
+from models.recipes import artifact_sources as sources
+from models.recipes.artifact_sources import SOURCES
+from models.recipes.corruptions import APPLICABLE, CORRUPTIONS, Sample
+from models.recipes.drawings import CHECKPOINTS
+
+FOLDER: Final = CHECKPOINTS / "artifacts"
+UNKNOWN: Final = 255
+"""A label that says nothing: the sample might have the defect by the way, or nobody could see whether it has."""
+
+FAILURES: Final = "failures"
+TRAINING: Final = {
+    "sprite": 2400, "matted": 1600, "object": 1800, "wisp": 1000, "text": 1300, "whole": 1000, "drawn": 900,
+    FAILURES: 1000,
+}  # fmt: skip
+"""How many sound samples of each source are asked for, and how many failures of the embedded model."""
+
+_PART: Final = 200
+_SEED: Final = 61  # the benchmark has another
+
+# What comes along with a defect, or can hardly be told from it.
+_LOOKS_LIKE: Final[dict[str, tuple[str, ...]]] = {
+    "cut": ("malformed",),
+    "several": ("malformed",),
+    "malformed": ("several", "cut", "blur", "holes", "seams", "specks", "leftover", "halo", "noise", "lettering"),
+    "lettering": ("malformed",),
+    "leftover": ("halo", "specks"),
+    "halo": ("leftover",),
+    "holes": ("malformed", "specks"),
+    "specks": ("leftover", "several"),
+    "checkerboard": ("leftover", "halo", "seams"),
+    "blur": ("malformed", "halo"),
+    "noise": ("specks", "holes"),
+    "seams": ("malformed",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Views with their labels, all uint8.
+
+    Attributes:
+        picture, frame, background, known: as the network takes them, but for ``[n, h, w, c]`` and 0…255.
+        labels: ``[n, kinds + 1]``: 1 where the defect (last: any) is there, 0 where not, `UNKNOWN`.
+        source: index into `SOURCE_NAMES`.
+        kind: index of the kind that the sample was broken by, `UNKNOWN` for a sound one.
+    """
+
+    picture: Tensor
+    frame: Tensor
+    background: Tensor
+    known: Tensor
+    labels: Tensor
+    source: Tensor
+    kind: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, chosen: Tensor) -> Pictures:
+        return Pictures(**{name: tensor[chosen] for name, tensor in vars(self).items()})
+
+
+SOURCE_NAMES: Final = tuple(APPLICABLE)
+
+
+def labels_of(kinds: Iterable[str], known: bool) -> Tensor:
+    """The row of labels of a sample with these defects; `known` says whether its raw is there."""
+    present = list(kinds)
+    row = torch.zeros(len(KINDS) + 1, dtype=torch.uint8)
+    for kind in present:
+        for other in _LOOKS_LIKE[kind]:
+            row[KINDS.index(other)] = UNKNOWN
+    for kind in present:
+        row[KINDS.index(kind)] = 1
+        row[-1] = 1
+    return row if known else without_raw(row[None])[0]
+
+
+def without_raw(labels: Tensor) -> Tensor:
+    """Labels ``[n, kinds + 1]`` for those who cannot see the raw: what only it shows is unknown."""
+    changed = labels.clone()
+    hidden = torch.tensor([kind in NEED_RAW for kind in KINDS])
+    only_hidden = (labels[:, :-1] == 1).any(1) & ~((labels[:, :-1] == 1) & ~hidden).any(1)
+    changed[:, :-1][:, hidden] = UNKNOWN
+    changed[only_hidden, -1] = UNKNOWN
+    return changed
+
+
+def pictures_of(samples: Iterable[tuple[Sample, Sequence[str]]]) -> Pictures:
+    """Samples with the names of their defects as pictures; those of which nothing is visible are left out."""
+    rows = []
+    for sample, kinds in samples:
+        view = layer_view(sample.rgba, sample.raw)
+        if view is None:
+            continue
+        rows.append(
+            (
+                torch.from_numpy(view.picture),
+                torch.from_numpy(view.frame),
+                torch.tensor(view.background or (0, 0, 0), dtype=torch.uint8),
+                torch.tensor(view.background is not None, dtype=torch.uint8),
+                labels_of(kinds, view.background is not None),
+                torch.tensor(SOURCE_NAMES.index(sample.source), dtype=torch.uint8),
+                torch.tensor(KINDS.index(kinds[0]) if kinds else UNKNOWN, dtype=torch.uint8),
+            )
+        )
+    return Pictures(*(torch.stack(column) for column in zip(*rows, strict=True)))
+
+
+def broken(
+    sample: Sample, used: dict[str, int], rng: np.random.Generator, times: int
+) -> Iterator[tuple[Sample, list[str]]]:
+    """The sample broken in `times` ways, rare ones first; now and then in two ways at once.
+
+    Args:
+        used: how often each kind was used up to now; is counted on.
+    """
+    possible = [
+        kind for kind in dict.fromkeys(APPLICABLE[sample.source]) if sample.raw is not None or kind not in _OF_THE_MATTE
+    ]
+    for kind in sorted(possible, key=lambda kind: (used.get(kind, 0), rng.random()))[:times]:
+        used[kind] = used.get(kind, 0) + 1
+        kinds = [kind]
+        second = possible[rng.integers(len(possible))]
+        before = sample
+        if rng.random() < 0.12 and second not in (kind, "lettering") and kind != "lettering":
+            before = CORRUPTIONS[second](sample, rng)
+            kinds.append(second)
+        yield CORRUPTIONS[kind](before, rng), kinds
+
+
+_OF_THE_MATTE: Final = ("leftover", "halo", "holes", "specks")
+
+
+def part(source: str, number: int, count: int, seed: int, times: int = 2) -> Pictures:
+    """`count` sound samples of a source and what they are broken to, from seed, source and number alone."""
+    rng = np.random.default_rng([seed, SOURCE_NAMES.index(source), number])
+    used: dict[str, int] = {}
+
+    def samples() -> Iterator[tuple[Sample, list[str]]]:
+        if source == "drawn":
+            sound: Iterable[Sample] = sources.drawn(count, int(rng.integers(2**31)))
+        else:
+            sound = (SOURCES[source](rng) for _ in range(count))
+        for sample in sound:
+            yield sample, []
+            yield from broken(sample, used, rng, times)
+
+    return pictures_of(samples())
+
+
+def failed_part(number: int, count: int, seed: int) -> Pictures:
+    """The embedded model's own failures."""
+    seeded = int(np.random.default_rng([seed, 99, number]).integers(2**31))
+    return pictures_of((sample, ["malformed"]) for sample in sources.failures(count, seeded))
+
+
+def build(folder: Path, seed: int, wanted: Iterable[str] = TRAINING) -> None:
+    """Renders all parts of the wanted sources that the folder lacks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in wanted:
+        for number, start in enumerate(range(0, TRAINING[source], _PART)):
+            path, count = folder / f"{source}-{number}.safetensors", min(_PART, TRAINING[source] - start)
+            if path.exists():
+                continue
+            rendered = failed_part if source == FAILURES else functools.partial(part, source)
+            pictures = rendered(number, count, seed)
+            save_file({name: tensor.contiguous() for name, tensor in vars(pictures).items()}, path.with_suffix(".tmp"))
+            path.with_suffix(".tmp").replace(path)
+            print(f"{path.name}: {len(pictures)} pictures", flush=True)
+
+
+def load(folder: Path) -> Pictures:
+    """All parts of a folder as one."""
+    parts = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
+    if not parts:
+        raise FileNotFoundError(f"no pictures in {folder}: run python -m models.recipes.artifact_data")
+    return Pictures(**{name: torch.cat([each[name] for each in parts]) for name in parts[0]})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sources", nargs="+", choices=list(TRAINING), default=list(TRAINING))
+    torch.set_num_threads(1)
+    build(FOLDER, _SEED, parser.parse_args().sources)
+
+
+if __name__ == "__main__":
+    main()

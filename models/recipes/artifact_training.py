@@ -1,0 +1,167 @@
+"""Training of the artifact network on rendered views, and what it reaches on views it did not see."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (torch's own convention)
+
+from filters.artifact_network import ArtifactNetwork
+from models.recipes.artifact_data import SOURCE_NAMES, UNKNOWN, Pictures, without_raw
+from models.recipes.training_state import NAME, load_state, save_state
+
+BATCH: Final = 64
+RATE: Final = 2e-3
+_WARM_UP: Final = 100
+_AVERAGE: Final = 0.997
+_RAW_DROPPED: Final = 0.2
+_BETWEEN_SAVES: Final = 60.0
+
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def train(
+    network: ArtifactNetwork,
+    pictures: Pictures,
+    minutes: float,
+    folder: Path,
+    rate: float = RATE,
+    weights: Tensor | None = None,
+    frozen_statistics: bool = False,
+) -> ArtifactNetwork:
+    """Trains until `minutes` are spent, those of interrupted trainings counted, and returns the averaged network.
+
+    Args:
+        folder: where the training's state is kept.
+        weights: how often each picture is drawn, relative to the others; all alike by default.
+        frozen_statistics: leaves the normalisation as it is, for fine-tuning on few pictures.
+    """
+    network = network.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02, fused=True)
+    step, spent = load_state(folder, network, average, [optimizer]) if (folder / NAME).exists() else (0, 0.0)
+    rng = torch.Generator().manual_seed(62 + step)
+    chances = torch.ones(len(pictures)) if weights is None else weights
+    begun = saved = time.time()
+    losses: list[float] = []
+    network.train(not frozen_statistics)
+    while (now := spent + time.time() - begun) < minutes * 60:
+        progress = now / (minutes * 60)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / _WARM_UP) * max(0.01, 0.5 * (1 + math.cos(math.pi * progress)))
+        chosen = pictures.select(torch.multinomial(chances, BATCH, replacement=True, generator=rng))
+        inputs, labels = augmented(chosen, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(*inputs)
+        loss = known_loss(logits.float(), labels)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        _follow(average, network, min(_AVERAGE, step / (step + 10)))
+        losses.append(loss.item())
+        if step % 200 == 0:
+            print(f"step {step} {now:.0f} s loss {np.mean(losses[-200:]):.4f}", flush=True)
+        if time.time() - saved > _BETWEEN_SAVES:
+            save_state(folder, network, average, [optimizer], step, now)
+            saved = time.time()
+    save_state(folder, network, average, [optimizer], step, max(spent, minutes * 60))
+    return average
+
+
+def known_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean binary cross-entropy over the labels ``[n, kinds + 1]`` that are known."""
+    known = labels != UNKNOWN
+    losses = F.binary_cross_entropy_with_logits(logits, (labels == 1).float(), reduction="none")
+    mean: Tensor = (losses * known).sum() / known.sum().clamp_min(1)
+    return mean
+
+
+def augmented(pictures: Pictures, rng: torch.Generator) -> tuple[Inputs, Tensor]:
+    """A batch as the network takes it, mirrored, in other colours and light, some without their raw; and its labels."""
+    count = len(pictures)
+    labels = pictures.labels.clone()
+    blind = torch.rand(count, generator=rng) < _RAW_DROPPED
+    labels[blind] = without_raw(labels[blind])
+    known = pictures.known.float() * ~blind
+    picture, frame, background, _ = inputs_of(pictures)
+    # Mirrored letters are garbled ones.
+    lettered = pictures.source == SOURCE_NAMES.index("text")
+    mirror = (torch.rand(count, generator=rng) < 0.5) & ~lettered
+    picture = torch.where(mirror[:, None, None, None], picture.flip(3), picture)
+    frame = torch.where(mirror[:, None, None, None], frame.flip(3), frame)
+    # The same change of colours for the layer, its drawing and the background.
+    order = torch.argsort(torch.rand(count, 3, generator=rng), dim=1)
+    order = torch.where((torch.rand(count, 1, generator=rng) < 0.3), order, torch.arange(3))
+    gain = 1 + 0.2 * (torch.rand(count, 1, generator=rng) - 0.5) + 0.1 * (torch.rand(count, 3, generator=rng) - 0.5)
+    alpha = picture[:, 3:]
+    planes = order[:, :, None, None]
+    rgb = picture[:, :3].gather(1, planes.expand(-1, -1, *picture.shape[2:])) * gain[:, :, None, None]
+    frame = (frame.gather(1, planes.expand(-1, -1, *frame.shape[2:])) * gain[:, :, None, None]).clamp(0, 1)
+    background = (background.gather(1, order) * gain).clamp(0, 1)
+    picture = torch.cat([torch.minimum(rgb, alpha), alpha], dim=1)
+    picture = picture.contiguous(memory_format=torch.channels_last)
+    return (picture, frame.contiguous(memory_format=torch.channels_last), background, known), labels
+
+
+def inputs_of(pictures: Pictures) -> Inputs:
+    """All pictures as the network takes them."""
+    return (
+        pictures.picture.permute(0, 3, 1, 2).float() / 255,
+        pictures.frame.permute(0, 3, 1, 2).float() / 255,
+        pictures.background.float() / 255,
+        pictures.known.float(),
+    )
+
+
+@torch.inference_mode()
+def logits_of(network: ArtifactNetwork, pictures: Pictures) -> NDArray[np.float64]:
+    """``[n, kinds + 1]`` in float32 arithmetic."""
+    network.eval()
+    found = [
+        network(*inputs_of(pictures.select(torch.arange(start, min(start + 256, len(pictures))))))
+        for start in range(0, len(pictures), 256)
+    ]
+    logits: NDArray[np.float64] = torch.cat(found).double().numpy()
+    return logits
+
+
+def area_under_roc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
+    """How often a positive's value is above a negative's, ties counted half (Mann & Whitney 1947)."""
+    both = np.concatenate([positive, negative])
+    _, places, counts = np.unique(both, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    above = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
+    return float(above / (len(positive) * len(negative)))
+
+
+def areas(network: ArtifactNetwork, pictures: Pictures) -> Mapping[str, float]:
+    """Area under the ROC curve per kind: samples broken by it against sound ones; `any` for all of them."""
+    logits, labels = logits_of(network, pictures), pictures.labels.numpy()
+    sound = labels[:, -1] == 0
+    found = {}
+    for column, kind in enumerate((*network.kinds, "any")):
+        broken = labels[:, column] == 1
+        possible = sound & (labels[:, column] == 0)
+        if broken.any() and possible.any():
+            found[kind] = area_under_roc(logits[broken, column], logits[possible, column])
+    return found
+
+
+def _follow(average: ArtifactNetwork, network: ArtifactNetwork, share: float) -> None:
+    """Moves the averaged weights and statistics towards the network's."""
+    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - share)
+        else:
+            mean.copy_(value)

@@ -1,0 +1,115 @@
+"""Trains the artifact classifier and writes `models/layerprism-tiny/artifacts`.
+
+    python -m models.recipes.artifact_data                       renders what it learns from, once
+    python -m models.recipes.train_artifacts --minutes 20
+    python -m models.recipes.train_artifacts --decisions RUN --out DIR --minutes 2
+
+The third command goes on from the embedded classifier with what people decided in a run's review: reasons are labels,
+layers kept are sound. Where the rendered pictures are there, every second picture is one of them, so that little is
+forgotten. The result is used with `filters.artifacts.model: DIR`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from filters.artifact_network import ArtifactNetwork
+from filters.artifacts import ARTIFACT, EMBEDDED, KINDS, NEED_RAW, load_classifier, save_classifier
+from layered.errors import UserError
+from models import TINY
+from models.recipes import artifact_data
+from models.recipes.artifact_data import SOURCE_NAMES, Pictures
+from models.recipes.artifact_decisions import decided_pictures
+from models.recipes.artifact_training import RATE, areas, logits_of, train
+from models.recipes.drawings import CHECKPOINTS
+
+FOLDER: Final = TINY / "artifacts"
+STATE: Final = CHECKPOINTS / "artifacts-training"
+_HELD_OUT: Final = 20  # one picture in so many is not trained on
+_TUNING_RATE: Final = 3e-4
+
+
+def split(pictures: Pictures) -> tuple[Pictures, Pictures]:
+    """What is trained on and what is held out: whole blocks, since neighbours are one sample broken."""
+    blocks = torch.arange(len(pictures)) // 60 % _HELD_OUT
+    return pictures.select(blocks != 0), pictures.select(blocks == 0)
+
+
+def thresholds_for(
+    network: ArtifactNetwork, pictures: Pictures, false_alarms: float, by_kind: float
+) -> Mapping[str, float]:
+    """The thresholds below which so many sound samples lie: `false_alarms` for `artifact`, `by_kind` for each kind."""
+    absent = 1 / (1 + np.exp(logits_of(network, pictures)))
+    sound = pictures.labels[:, -1].numpy() == 0
+    with_raw = sound & (pictures.known.numpy() == 1)
+    found = {ARTIFACT: float(np.quantile(absent[sound, -1], false_alarms))}
+    for column, kind in enumerate(network.kinds):
+        rows = with_raw if kind in NEED_RAW else sound
+        found[f"{ARTIFACT}_{kind}"] = float(np.quantile(absent[rows, column], by_kind))
+    return found
+
+
+def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> ArtifactNetwork:
+    """Goes on from the embedded classifier with a run's decisions.
+
+    Args:
+        pictures: rendered ones, to be mixed in half and half.
+
+    Raises:
+        UserError: when the run has no decisions that a classifier can learn from.
+    """
+    decided = decided_pictures(run)
+    share = torch.full((len(decided),), 1 / len(decided))
+    together = decided
+    if pictures is not None:
+        together = Pictures(**{name: torch.cat([t, getattr(pictures, name)]) for name, t in vars(decided).items()})
+        share = torch.cat([share, torch.full((len(pictures),), 1 / len(pictures))])
+    network = load_classifier(FOLDER).requires_grad_(True)
+    before = areas(network, decided)
+    tuned = train(network, together, minutes, out / "training", _TUNING_RATE, share, frozen_statistics=True)
+    after = areas(tuned, decided)
+    for kind, area in after.items():
+        print(f"{kind}: area under the ROC curve on the decisions themselves {before[kind]:.3f}, now {area:.3f}")
+    save_classifier(tuned, out, {"revision": f"tuned on {len(decided)} decided pictures", "licence": "Apache-2.0"})
+    return tuned
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
+    parser.add_argument("--out", type=Path, help="where the fine-tuned classifier goes")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(60)
+    rendered = artifact_data.load(artifact_data.FOLDER) if any(artifact_data.FOLDER.glob("*.safetensors")) else None
+    if arguments.decisions:
+        if arguments.out is None:
+            parser.error("--decisions needs --out")
+        try:
+            tune(arguments.decisions, arguments.out, arguments.minutes, rendered)
+        except UserError as error:
+            sys.exit(str(error))
+        return
+    if rendered is None:
+        sys.exit(f"no pictures in {artifact_data.FOLDER}: run python -m models.recipes.artifact_data")
+    training, held_out = split(rendered)
+    print(f"{len(training)} pictures to train on, {len(held_out)} held out, of {', '.join(SOURCE_NAMES)}")
+    network = train(ArtifactNetwork(KINDS), training, arguments.minutes, STATE, RATE)
+    for kind, area in areas(network, held_out).items():
+        print(f"{kind}: area under the ROC curve {area:.4f}")
+    for name, value in thresholds_for(network, held_out, 0.01, 0.002).items():
+        print(f"{name}: threshold {value:.4f}")
+    save_classifier(network, FOLDER, {"revision": "1", "licence": "Apache-2.0"})
+    print(f"{sum(p.numel() for p in network.parameters())} parameters in {FOLDER}, used as {EMBEDDED}")
+
+
+if __name__ == "__main__":
+    main()
