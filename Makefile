@@ -53,6 +53,10 @@ tiny: install  ## trains the embedded models again
 	$(BIN)/python -m models.recipes.train_matting
 	$(BIN)/python -m models.recipes.train_matting --export
 	$(BIN)/python -m models.recipes.evaluate_tiny
+	$(BIN)/python -m models.recipes.art_latents
+	$(BIN)/python -m models.recipes.train_art
+	$(BIN)/python -m models.recipes.export_art
+	$(BIN)/python -m models.recipes.evaluate_art
 
 schema: install  ## configs/run.schema.json, after a configuration class has changed
 	$(BIN)/python -c 'from pathlib import Path; from pipeline.config import write_config_schema as write; write(Path("configs/run.schema.json"))'

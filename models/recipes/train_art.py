@@ -1,10 +1,10 @@
 """Trains the tiny ART from the tiny FLUX, on the latents of `art_latents.py`.
 
-    python -m models.recipes.train_art --minutes 96
+    python -m models.recipes.train_art --minutes 103
 
 Rectified flow on the tokens of all regions. Most questions hold nothing (text → layers), some hold the merged image or
 a part of the layers. The transformer starts from the tiny FLUX's and T5 from its T5, which is trained along; CLIP and
-the autoencoder stay as they are. Warm-up, constant, then a decay over the last quarter of the minutes. The same command
+the autoencoder stay as they are. Warm-up, constant, then a decay over the second half of the minutes. The same command
 resumes from the newest checkpoint in `models/recipes/checkpoints/art/`; there, too, lie `curve.json` and pictures.
 """
 
@@ -54,12 +54,12 @@ SETTINGS = ArtSettings(
     parts={"vae": "../vae", "text_encoder": "../text_encoder", "tokenizer": "../tokenizer"},
 )
 BATCHES = ((12, 64), (26, 28))  # designs and parts of designs: first things are learned, then what goes where
-SECOND_PART = 0.6  # of the minutes, from where on batches are of the second kind
+SECOND_PART = 0.55  # of the minutes, from where on batches are of the second kind
 ADAM_RATE = 1.2e-3
 MUON_RATE = 2e-3
 CLASS_WEIGHTS = (1.0, 0.5, 2.0, 1.5)  # merged, background, foregrounds, foregrounds alone
 WARMUP_STEPS = 150
-DECAY_PART = 0.25  # of the minutes
+DECAY_PART = 0.45  # of the minutes
 AVERAGING = 0.998
 HELD_OUT_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # before the shift
 
@@ -269,7 +269,7 @@ def load_average(folder: Path = FOLDER) -> TextToLayers:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=96, help="of training in all, earlier starts counted in")
+    parser.add_argument("--minutes", type=float, default=103, help="of training in all, earlier starts counted in")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--designs", type=int, help="learn only so many designs, to see whether it can")
     arguments = parser.parse_args()
