@@ -1,7 +1,7 @@
 """Trains the matting network on exact layers over flat colours.
 
     python -m models.recipes.matting_data            renders the layers, once
-    python -m models.recipes.train_matting --minutes 30 [--device cuda]
+    python -m models.recipes.train_matting --minutes 36 [--device cuda]
 
 The same command resumes until the minutes, of one core, are spent. Writes
 `models/recipes/checkpoints/matting.safetensors`; with `--export` it only writes the average of the weights to
@@ -163,7 +163,7 @@ def _save(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--minutes", type=float, default=36)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--export", action="store_true", help="only write the trained weights to the embedded model")
     arguments = parser.parse_args()

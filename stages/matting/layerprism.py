@@ -21,11 +21,11 @@ from stages.matting.device import matting_device
 from stages.matting.matter import Matter, check_rgb, enlarged
 from stages.matting.network import MattingNetwork
 
-_WHOLE: Final = 1024
-"""Pictures with no longer side than this pass through the network in one piece."""
+_WHOLE: Final = 1_100_000
+"""Pictures of no more pixels than this, one megapixel at any aspect, pass through the network in one piece."""
 
 _TILE: Final = 896
-"""Side of the tiles of larger pictures, without their margin: with it, no more than `_WHOLE`."""
+"""Side of the tiles of larger pictures, without their margin: with it, one megapixel."""
 
 _MARGIN: Final = 64
 """What a tile sees around it; what depends on more is left to the smaller picture."""
@@ -83,7 +83,7 @@ def load_network(folder: Path) -> MattingNetwork:
 def matte_any_size(network: MattingNetwork, pictures: Tensor, backgrounds: Tensor) -> Tensor:
     """Straight RGBA ``[n, 4, h, w]``, a little outside 0…1, of pictures of one size.
 
-    Pictures with a side above 1024 pixels are matted at half their size first, however large; the tiles that then pass
+    Pictures of more than one megapixel are matted at half their size first, however large; the tiles that then pass
     through the network add only what is too fine for the smaller picture. Memory beyond the pictures' own is that of
     one tile.
 
@@ -92,7 +92,7 @@ def matte_any_size(network: MattingNetwork, pictures: Tensor, backgrounds: Tenso
         backgrounds: RGB in 0…1, ``[n, 3]``.
     """
     height, width = pictures.shape[2:]
-    if max(height, width) <= _WHOLE:
+    if height * width <= _WHOLE:
         return _padded_pass(network, pictures, backgrounds)
     half = (height + 1) // 2, (width + 1) // 2
     coarse = matte_any_size(network, _resized(pictures, half), backgrounds)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.run_overhead import FixedLatency
 from layered import UserError
-from stages.records import BASE_IMAGE
+from stages.records import BASE_IMAGE, Draw, Drawn
 from stages.stage import Failed, Stage
 
 
@@ -121,3 +123,18 @@ class DeadlyPainter(FixedLatency):
         if any(draw.sample_id == self._raises for draw in batch):
             raise RuntimeError("the generator cannot draw this")
         return super().process(batch)
+
+
+class TransparentPainter(Stage[Draw, Drawn]):
+    """A generator that draws half-transparent squares with alpha of its own, base images too."""
+
+    name = "layer_flux"
+
+    def process(self, batch: Sequence[Draw]) -> list[Drawn | Failed]:
+        return [self._drawn(draw) for draw in batch]
+
+    def _drawn(self, draw: Draw) -> Drawn:
+        width, height = draw.size
+        rgba = np.zeros((height, width, 4), np.uint8)
+        rgba[height // 4 : -height // 4, width // 4 : -width // 4] = (draw.seed % 256, 40, 200, 128)
+        return Drawn(draw, rgba, (1, *draw.size), "transparent", "1", "Apache-2.0")

@@ -162,3 +162,54 @@ def test_a_transparent_picture_is_not_matted_again(layerprism: Command, tmp_path
     code, _, errors = layerprism("matte", tmp_path / "clear.png", "-o", tmp_path / "out")
     assert code == 2
     assert "is transparent already" in errors
+
+
+def saved_render(path: Path, background: tuple[int, int, int], shift: int = 0) -> Path:
+    """A half-transparent disc over a colour."""
+    y, x = np.mgrid[:80, :100]
+    alpha = 0.5 * ((x - 50 - shift) ** 2 + (y - 40) ** 2 < 30**2)[..., None]
+    pixels = np.rint(alpha * (200, 30, 30) + (1 - alpha) * np.array(background)).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_two_renders_on_two_colours_give_the_exact_layer(layerprism: Command, tmp_path: Path) -> None:
+    first = saved_render(tmp_path / "disc.png", (0, 0, 0))
+    second = saved_render(tmp_path / "other.png", (255, 255, 255))
+    code, output, _ = layerprism("matte", first, "--second", second, "-o", tmp_path / "out")
+    assert code == 0
+    assert "disc.png" in output
+    rgba = decode_png((tmp_path / "out" / "disc.png").read_bytes())
+    assert np.abs(rgba[40, 50].astype(int) - (200, 30, 30, 128)).max() <= 2
+    assert not rgba[5, 5].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--backend", "magic"], "valid here: keyer, layerprism"),
+        (["--backend", "triangulation"], "--second"),
+        (["--backend", "native"], "has no transparency"),
+        (["--backend", "keyer", "--set", "matting.model=x"], "keyer has no model"),
+        (["--backend", "layerprism", "--set", "matting.model=nowhere"], "nowhere holds no config.json"),
+        (["--second", "MOVED"], "do not show the same layer"),
+        (["--second", "SAME"], "too alike"),
+        (["--second", "SAME", "--backend", "keyer"], "not for the back end keyer"),
+        (["--second-background", "#ffffff"], "give it with --second"),
+    ],
+)
+def test_what_cannot_be_matted_is_said_in_one_line(
+    layerprism: Command, tmp_path: Path, options: list[str], said: str
+) -> None:
+    picture = saved_render(tmp_path / "disc.png", (0, 0, 0))
+    others = {
+        "MOVED": saved_render(tmp_path / "moved.png", (255, 255, 255), shift=4),
+        "SAME": saved_render(tmp_path / "same.png", (0, 0, 0)),
+    }
+    code, _, errors = layerprism(
+        "matte", picture, "-o", tmp_path / "out", *(others.get(each, each) for each in options)
+    )
+    assert code == 2
+    assert said in errors
+    assert "Traceback" not in errors
+    assert len(errors.strip().splitlines()) == 1

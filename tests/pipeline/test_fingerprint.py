@@ -2,13 +2,16 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ledger.run_directory import fingerprint_differences
+from models import TINY
 from pipeline.briefs import BriefList, load_briefs
 from pipeline.config import RunConfig, load_config
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import fingerprint, matting_parts
+from stages.matting import MattingConfig
 
 
 def config_of(model_folder: Path, *overrides: str) -> RunConfig:
@@ -52,6 +55,8 @@ def test_what_changes_no_bytes_is_not_in_it(model_folder: Path, override: str) -
         "layer_flux.steps=9",
         "layer_flux.batch_size=3",
         "layer_flux.suffix=on green",
+        "matting.backend=layerprism",
+        "matting.min_side=64",
     ],
 )
 def test_what_changes_bytes_is_in_it_and_is_named(model_folder: Path, override: str) -> None:
@@ -74,6 +79,36 @@ def test_the_model_s_content_counts_and_not_where_it_lies(model_folder: Path) ->
     assert fingerprint_of(config_of(moved)) == first
     (moved / "weights.safetensors").write_bytes(b"two")
     assert fingerprint_of(config_of(moved)) != first
+
+
+def test_models_that_lie_beside_the_parts_of_a_pipeline_do_not_count(model_folder: Path) -> None:
+    (model_folder / "model_index.json").write_text('{"transformer": ["diffusers", "FluxTransformer2DModel"]}')
+    for name in ("transformer", "clip", "matting"):
+        (model_folder / name).mkdir(exist_ok=True)
+        (model_folder / name / "model.safetensors").write_bytes(b"one")
+    first = fingerprint_of(config_of(model_folder))
+    (model_folder / "matting" / "model.safetensors").write_bytes(b"two")
+    assert fingerprint_of(config_of(model_folder)) == first
+    (model_folder / "transformer" / "model.safetensors").write_bytes(b"two")
+    assert fingerprint_of(config_of(model_folder)) != first
+
+
+def test_a_closed_form_has_no_model_and_no_device_in_it(model_folder: Path) -> None:
+    parts = matting_parts(config_of(model_folder, "matting.backend=keyer").matting)
+    assert parts == {"matting.backend": "keyer", "matting.min_side": 256}
+
+
+def test_the_matting_network_counts_by_content_and_not_by_place(model_folder: Path, tmp_path: Path) -> None:
+    def parts_of(folder: Path) -> dict[str, Any]:
+        return matting_parts(MattingConfig(backend="layerprism", model=str(folder)))
+
+    embedded = matting_parts(MattingConfig(backend="layerprism"))
+    moved = tmp_path / "matting"
+    shutil.copytree(TINY / "matting", moved)
+    assert parts_of(moved) == embedded
+    weights = moved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert parts_of(moved) != embedded
 
 
 def test_briefs_of_a_file_count_by_content(model_folder: Path) -> None:
