@@ -1,9 +1,9 @@
 """Is a layer's alpha sound? Seven closed-form checks, each a number in 0…1, higher is better.
 
 They look at the trimmed layer resampled to one working size, so that they say the same of a layer at any size. Whether
-something is the background's left-over or belongs to the layer, only the background's colour can tell, and whether the
-frame cut it, only the frame: both come from the layer's RGB before matting (`raw`). Without it the three checks that
-need it give no score.
+something is the background's left-over or belongs to the layer, only the background's colour can tell, whether the
+frame cut it, only the frame, and whether holes and specks were drawn, only the drawing: all come from the layer's RGB
+before matting (`raw`). Without it the five checks that need it give no score.
 """
 
 from __future__ import annotations
@@ -67,11 +67,13 @@ class RawView:
         background: its colour ``[3]``, 0…255.
         distance: how far each pixel is from it, ``[h, w]``, 0…255.
         holes: enclosed regions of the background's colour.
+        specks: small separate regions of other colours.
     """
 
     background: FloatArray
     distance: FloatArray
     holes: int
+    specks: int
 
 
 class AlphaChecks(Filter):
@@ -104,14 +106,13 @@ def alpha_scores(rgba: UInt8Array, raw: UInt8Array | None = None) -> dict[str, f
     scores = {
         "alpha_empty": alpha_empty(layer),
         "alpha_rectangle": alpha_rectangle(layer),
-        "alpha_holes": alpha_holes(layer),
-        "alpha_specks": alpha_specks(layer),
     }
     if raw is not None:
         frame = raw_view(raw)
         scores["alpha_empty"] = min(scores["alpha_empty"], frame_filled(frame))
         scores["alpha_rectangle"] = alpha_rectangle(layer, frame)
         scores["alpha_holes"] = alpha_holes(layer, frame.holes)
+        scores["alpha_specks"] = alpha_specks(layer, frame.specks)
         scores["alpha_cut"] = alpha_cut(frame)
         scores["alpha_leftover"] = alpha_leftover(layer, frame.background)
         scores["alpha_halo"] = alpha_halo(layer, frame.background)
@@ -133,7 +134,7 @@ def raw_view(raw: UInt8Array) -> RawView:
     """The picture ``[h, w, 3]`` before matting, its background taken from its border."""
     background = np.median(_border(raw), axis=0).astype(np.float32)
     distance = np.abs(raw.astype(np.float32) - background).max(axis=-1)
-    return RawView(background, distance, _holes_drawn(distance))
+    return RawView(background, distance, _holes_drawn(distance), _count_specks(distance > _SHOWN))
 
 
 def alpha_empty(layer: LayerView | None) -> float:
@@ -172,7 +173,7 @@ def alpha_cut(frame: RawView) -> float:
     return 1 - min(1.0, float(max(side.mean() for side in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]))) / 0.4)
 
 
-def alpha_holes(layer: LayerView, drawn_holes: int = 0) -> float:
+def alpha_holes(layer: LayerView, drawn_holes: int) -> float:
     """Is the inside whole? 1 minus the number of enclosed transparent regions too many, over six.
 
     Allowed are two (a ring, a key, a cup's handle), or one more than the drawing has (a bicycle).
@@ -180,13 +181,9 @@ def alpha_holes(layer: LayerView, drawn_holes: int = 0) -> float:
     return 1 - min(1.0, max(0, _count_holes(layer.solid) - max(2, drawn_holes + 1)) / 6)
 
 
-def alpha_specks(layer: LayerView) -> float:
-    """Is it free of specks? 1 minus the number of separate regions of less than 1/60 of the largest one, over eight."""
-    regions, count = ndimage.label(layer.alpha > 0.3)
-    if count <= 1:
-        return 1.0
-    areas = np.bincount(regions.ravel())[1:]
-    return 1 - min(1.0, int((areas < areas.max() / 60).sum()) / 8)
+def alpha_specks(layer: LayerView, drawn_specks: int) -> float:
+    """Is it free of specks? 1 minus the number of specks beyond those that were drawn (sparks, drops), over eight."""
+    return 1 - min(1.0, max(0, _count_specks(layer.alpha > 0.3) - drawn_specks) / 8)
 
 
 def alpha_leftover(layer: LayerView, background: FloatArray) -> float:
@@ -225,6 +222,15 @@ def _holes_drawn(distance: FloatArray) -> int:
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
     enlarged = Image.fromarray(distance[top:bottom, left:right]).resize(size, Image.Resampling.BILINEAR)
     return _count_holes(np.asarray(enlarged) > _SHOWN)
+
+
+def _count_specks(shown: Mask) -> int:
+    """Separate regions of less than 1/60 of the largest one."""
+    regions, count = ndimage.label(shown)
+    if count <= 1:
+        return 0
+    areas = np.bincount(regions.ravel())[1:]
+    return int((areas < areas.max() / 60).sum())
 
 
 def _count_holes(solid: Mask) -> int:

@@ -107,6 +107,12 @@ def test_specks_around_the_object_are_specks(rgba: UInt8Array, count: int, seed:
     assert "alpha_specks" in flagged(dotted(rgba, count, 1, False, seed), raw_of(rgba))
 
 
+def test_sparks_that_were_drawn_are_sound() -> None:
+    sparkling = dotted(drawing("star", (30, 60, 200), 0.7), 12, 1, False, 5)
+    sparkling[(sparkling[..., 3] > 0) & (sparkling[..., :3] == GRAY).all(axis=-1), :3] = (250, 220, 40)
+    assert flagged(sparkling, raw_of(sparkling)) == set()
+
+
 @settings(max_examples=20, deadline=None)
 @given(rgba=drawings(), alpha=st.integers(50, 110))
 def test_haze_is_left_over(rgba: UInt8Array, alpha: int) -> None:
@@ -170,5 +176,5 @@ def test_the_filter_scores_pictures_fully_and_texts_for_being_there() -> None:
     names = {index: {row.name for row in result.scores if row.layer_index == index} for index in range(3)}
     assert names[0] == set(ALPHA_SCORES)
     assert names[1] == {"alpha_empty"}
-    assert names[2] == set(ALPHA_SCORES) - {"alpha_cut", "alpha_leftover", "alpha_halo"}  # its raw was not kept
+    assert names[2] == {"alpha_empty", "alpha_rectangle"}  # its raw was not kept
     assert {row.sample_id for row in result.scores} == {"s1"}
