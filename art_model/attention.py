@@ -85,6 +85,10 @@ class _KernelInputs:
         return cls(order.to(device), inverse.to(device), ends.to(device), spans.longest)
 
 
+AttentionPattern = Callable[[Tensor, Tensor, Tensor, Spans], Tensor]
+"""Another attention than that inside samples, for comparisons; takes and returns what `attend` does."""
+
+
 def choose_backend(query: Tensor) -> Backend:
     """``varlen`` for half precision on CUDA, ``blocked`` for bfloat16 on CPUs, else ``sdpa``."""
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
@@ -94,17 +98,21 @@ def choose_backend(query: Tensor) -> Backend:
 
 # Compilers would compile again for every new set of lengths.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
-def attend(query: Tensor, key: Tensor, value: Tensor, spans: Spans, backend: Backend | None = None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, spans: Spans, backend: Backend | AttentionPattern | None = None
+) -> Tensor:
     """Attention inside each sample. The one place where compiled blocks are cut in two.
 
     Args:
         query, key, value: ``[text + image, heads, head width]`` in the order of `spans`.
         spans: which rows belong together.
-        backend: which way; None chooses.
+        backend: which way; None chooses. A function in its place decides itself who sees whom.
 
     Returns:
         ``[text + image, heads · head width]`` in the same order; zero in padding.
     """
+    if callable(backend):
+        return backend(query, key, value, spans)
     match backend or choose_backend(query):
         case "sdpa":
             return _attend_by_sample(query, key, value, spans, _sdpa)

@@ -6,8 +6,6 @@ a block is one product, one exponential and one more product, at half that rate.
 no matrix of all scores is ever kept, in the backward pass neither.
 """
 
-from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 import torch
@@ -44,13 +42,16 @@ class _BlockedAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         precise = torch.promote_types(query.dtype, torch.float32)
-        sums = torch.zeros(query.shape, dtype=precise)
         totals = torch.zeros(*query.shape[:2], 1, dtype=precise)
-        for queries, keys in _blocks(query):
-            weights = torch.bmm(query[:, queries], key[:, keys].transpose(1, 2)).exp_()
-            totals[:, queries] += weights.sum(-1, keepdim=True, dtype=precise)
-            sums[:, queries] += torch.bmm(weights, value[:, keys])
-        attended = sums.div_(totals).to(query.dtype)
+        attended = torch.empty_like(query)
+        keys, values = _blocks(key), _blocks(value)
+        for queries, own, total in zip(_blocks(query), _views(attended), _views(totals), strict=True):
+            sums = torch.zeros(own.shape, dtype=precise)
+            for some_keys, some_values in zip(keys, values, strict=True):
+                weights = torch.bmm(queries, some_keys.transpose(1, 2)).exp_()
+                total += weights.sum(-1, keepdim=True)
+                sums += torch.bmm(weights, some_values)
+            own.copy_(sums.div_(total))
         ctx.save_for_backward(query, key, value, attended, totals)
         return attended
 
@@ -59,17 +60,24 @@ class _BlockedAttention(torch.autograd.Function):
         query, key, value, attended, totals = ctx.saved_tensors
         shares = ((gradient * attended).sum(-1, keepdim=True, dtype=totals.dtype) / totals).to(query.dtype)
         gradient = (gradient / totals).to(query.dtype)
-        of_query, of_key, of_value = (torch.zeros(query.shape, dtype=totals.dtype) for _ in range(3))
-        for queries, keys in _blocks(query):
-            weights = torch.bmm(query[:, queries], key[:, keys].transpose(1, 2)).exp_()
-            of_value[:, keys] += torch.bmm(weights.transpose(1, 2), gradient[:, queries])
-            of_weights = torch.bmm(gradient[:, queries], value[:, keys].transpose(1, 2))
-            of_scores = of_weights.sub_(shares[:, queries]).mul_(weights)
-            of_query[:, queries] += torch.bmm(of_scores, key[:, keys])
-            of_key[:, keys] += torch.bmm(of_scores.transpose(1, 2), query[:, queries])
-        return of_query.to(query.dtype), of_key.to(query.dtype), of_value.to(query.dtype)
+        of_all = [torch.zeros(query.shape, dtype=totals.dtype) for _ in range(3)]
+        of_query, of_key, of_value = (_views(whole) for whole in of_all)
+        keys, values = _blocks(key), _blocks(value)
+        rows = zip(_blocks(query), _blocks(gradient), _blocks(shares), of_query, strict=True)
+        for queries, of_attended, share, of_queries in rows:
+            for some_keys, some_values, of_keys, of_values in zip(keys, values, of_key, of_value, strict=True):
+                weights = torch.bmm(queries, some_keys.transpose(1, 2)).exp_()
+                of_values += torch.bmm(weights.transpose(1, 2), of_attended)
+                of_scores = torch.bmm(of_attended, some_values.transpose(1, 2)).sub_(share).mul_(weights)
+                of_queries += torch.bmm(of_scores, some_keys)
+                of_keys += torch.bmm(of_scores.transpose(1, 2), queries)
+        return of_all[0].to(query.dtype), of_all[1].to(query.dtype), of_all[2].to(query.dtype)
 
 
-def _blocks(query: Tensor) -> Iterator[tuple[slice, slice]]:
-    starts = range(0, query.shape[1], _BLOCK)
-    return ((slice(one, one + _BLOCK), slice(other, other + _BLOCK)) for one, other in product(starts, starts))
+def _views(whole: Tensor) -> list[Tensor]:
+    return list(torch.split(whole, _BLOCK, 1))
+
+
+def _blocks(whole: Tensor) -> list[Tensor]:
+    """Contiguous, as products copy whatever is not."""
+    return [block.contiguous() for block in _views(whole)]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from art_model.attention import Backend, Spans, attend
+from art_model.attention import AttentionPattern, Backend, Spans, attend
 from art_model.modulation import Modulation, Rows, modulated
 from art_model.rope import rotated
 
@@ -31,7 +31,7 @@ class Context:
     rows: Rows
     rope: Tensor
     spans: Spans
-    backend: Backend | None = None
+    backend: Backend | AttentionPattern | None = None
 
 
 class DoubleBlock(nn.Module):
@@ -124,7 +124,8 @@ class _Attention(nn.Module):
 
     def _attended(self, query: Tensor, key: Tensor, value: Tensor, context: Context) -> Tensor:
         query, key = rotated(query, context.rope), rotated(key, context.rope)
-        return attend(query, key, value, context.spans, context.backend)
+        attended: Tensor = attend(query, key, value, context.spans, context.backend)
+        return attended
 
 
 class _HeadNorm(nn.RMSNorm):

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from art_model.attention import Backend, Spans
+from art_model.attention import AttentionPattern, Backend, Spans
 from art_model.blocks import Context, DoubleBlock, SingleBlock
 from art_model.modulation import Modulation, Rows, TimeTextEmbedding, modulated
 from art_model.packing import PackedBatch
@@ -78,7 +78,7 @@ class RegionTransformer(nn.Module):
     whatever the lengths of its samples. On a CPU uncompiled blocks under bf16 autocast are nearly as fast.
 
     Attributes:
-        attention_backend: ``sdpa``, ``varlen`` or ``flash``; None chooses by device and precision.
+        attention_backend: a way of `art_model/attention.py`; None chooses by device and precision.
         gradient_checkpointing: blocks are computed again in the backward pass instead of kept.
     """
 
@@ -90,7 +90,7 @@ class RegionTransformer(nn.Module):
         """
         super().__init__()
         self.config = own = TransformerConfig(**config)
-        self.attention_backend: Backend | None = None
+        self.attention_backend: Backend | AttentionPattern | None = None
         self.gradient_checkpointing = False
 
         width = own.width
