@@ -6,7 +6,7 @@ One forward (a step of sampling without true CFG) at 1024² with 512 text tokens
 - region crop at each layer count, eager and with compiled blocks; seconds, peak memory, MFU;
 - full canvases of all layers at the same counts, until memory ends;
 - packed batches of designs of different sizes, against the sum of their single times;
-- the difference that `varlen` attention in bfloat16 makes against attention in float32, on one double and one single block.
+- what bfloat16 changes against float32 with `varlen` attention and with torch's, on one double and one single block.
 
     python -m benchmarks.art_flux_shape --json FILE       # about ten minutes on an H100 or H200
     python -m benchmarks.art_flux_shape --dry-run         # the same code at a tiny shape on any CPU
@@ -165,10 +165,10 @@ def _sum(alone: list[Row]) -> Row:
 
 
 def varlen_difference(bench: Bench) -> dict[str, float]:
-    """Root mean square of what attention in bfloat16 changes in velocities, relative to them, against float32.
+    """Root mean square of what bfloat16 changes in velocities against float32, relative to them.
 
-    ``chosen`` is what is chosen on the device, `varlen` on CUDA; ``sdpa`` is torch's attention sample by sample in the same
-    precision, which should differ as much.
+    ``chosen`` is with the attention that is chosen on the device, `varlen` on CUDA; ``sdpa`` with torch's attention
+    sample by sample, which should change as much.
     """
     transformer = bench.build(num_layers=1, num_single_layers=1)
     batch = bench.batch([bench.regions(3, 3), bench.regions(5, 5)])
@@ -189,13 +189,12 @@ def varlen_difference(bench: Bench) -> dict[str, float]:
 
 def line_of(row: Row) -> str:
     def shown(value: float | None, form: str) -> str:
-        return (
-            "out of memory" if value is None and row.seconds is None else "" if value is None else format(value, form)
-        )
+        return "–" if value is None else format(value, form)
 
+    measured = f"{shown(row.seconds, '9.4f'):>9} {row.tflop:>9.2f} {shown(row.mfu, '6.1%'):>6}"
     return (
-        f"{row.kind:<11} {row.layers:>6} {row.samples:>7} {row.tokens:>7} {row.compiled!s:>8} "
-        f"{shown(row.seconds, '9.4f'):>9} {row.tflop:>9.2f} {shown(row.mfu, '6.1%'):>6} {shown(row.peak_gib, '6.1f'):>6}"
+        f"{row.kind:<11} {row.layers:>6} {row.samples:>7} {row.tokens:>7} {row.compiled!s:>8} {measured} "
+        f"{shown(row.peak_gib, '6.1f'):>6}"
     )
 
 
