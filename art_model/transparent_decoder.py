@@ -125,8 +125,9 @@ class TransparentDecoder(nn.Module):
             torch.arange(len(placed)) if self.config.scope == "region" else _numbers([len(own) for own, _ in samples])
         )
         group_of_token = group.repeat_interleave(torch.tensor(lengths)).to(device)
-        patches = self._patches(tokens, role_of_token, positions, group_of_token).split(lengths)
-        pictures = [self._picture(patch, own) for patch, (own, _) in zip(patches, placed, strict=True)]
+        patches = self._patches(tokens, role_of_token, positions, group_of_token)
+        by_region = torch.split_with_sizes(patches, lengths)
+        pictures = [self._picture(patch, own) for patch, (own, _) in zip(by_region, placed, strict=True)]
         ends = [0, *accumulate(len(latents) for latents, _ in samples)]
         return [pictures[start:end] for start, end in pairwise(ends)]
 
@@ -247,10 +248,9 @@ class _Windows:
         """Queries, keys and values ``[n, 3, heads, head width]`` to ``[n, heads, head width]``."""
         gathered = vectors.index_select(0, torch.cat([tokens.flatten() for tokens, _ in self.batches]))
         mixed = []
-        for part, (tokens, mask) in zip(
-            gathered.split([tokens.numel() for tokens, _ in self.batches]), self.batches, strict=True
-        ):
-            query, key, value = part.unflatten(0, tokens.shape).permute(2, 0, 3, 1, 4)
+        parts = torch.split_with_sizes(gathered, [tokens.numel() for tokens, _ in self.batches])
+        for part, (tokens, mask) in zip(parts, self.batches, strict=True):
+            query, key, value = part.view(*tokens.shape, *part.shape[1:]).permute(2, 0, 3, 1, 4)
             # Written out: for windows this small it takes a third of the fused kernel's time on a CPU.
             scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + mask.to(query.dtype)
             mixed.append((scores.softmax(-1) @ value).transpose(1, 2).flatten(0, 1))

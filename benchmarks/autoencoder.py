@@ -1,9 +1,9 @@
 """The transparent autoencoder: what is left of layers after their latents have been decoded.
 
 Held-out designs of every kind of layer go through the frozen RGB autoencoder and come back by four ways: the shipped
-decoder, which sees all regions of a design; a decoder of the same shape, data and steps that sees one region at a time;
-the RGB autoencoder's own decoder, with RGB over gray and alpha as a gray picture encoded apart (twice the latents); and the
-same with RGB filled with gray only where alpha is 0. Differences have 95 % intervals by paired bootstrap over designs.
+decoder, which sees all regions of a design; one of the same shape, data and steps that sees one region at a time; the
+RGB autoencoder's own decoder, with RGB over gray and alpha as a gray picture encoded apart (twice the latents); the
+same with RGB filled with gray only where alpha is 0. Differences have 95 % intervals (paired bootstrap over designs).
 Photo-like layers (`../shared/real_layers`, left out where they are absent) are reported only, at 256 px.
 
     python -m benchmarks.autoencoder [--designs 240] [--json FILE] [--picture FILE]
@@ -111,12 +111,13 @@ def through_vae(vae: Any, over_gray: bool) -> RoundTrip:
 
 @torch.inference_mode()
 def round_trip(vae: Any, rgba: UInt8Array, around: float) -> NDArray[np.float32]:
-    """An opaque picture through encoder and decoder, ``[h, w, 3]`` in 0…1; 16 to 23 pixels of `around` stand about it."""
+    """An opaque picture through encoder and decoder, ``[h, w, 3]`` in 0…1, with pixels of `around` about it."""
     height, width = rgba.shape[:2]
     padded = F.pad(prepare(rgba), (16, 16 + -width % 8, 16, 16 + -height % 8), value=around)
     decoded = vae.decode(vae.encode(padded[None]).latent_dist.mean).sample[0]
     pixels = (decoded[:, 16 : 16 + height, 16 : 16 + width].clamp(-1, 1) + 1) / 2
-    return pixels.permute(1, 2, 0).numpy()
+    found: NDArray[np.float32] = pixels.permute(1, 2, 0).numpy()
+    return found
 
 
 def scores(true: LayeredImage, found: LayeredImage) -> tuple[float, float, float]:
@@ -172,8 +173,9 @@ def summary(found: dict[str, Scores]) -> dict[str, Any]:
 def margins(vae: Any, decoder: TransparentDecoder, designs: Sequence[LayeredImage]) -> dict[int, dict[str, float]]:
     """Foregrounds encoded as crops with a margin, against their part of a full canvas of gray.
 
-    Returns per margin, as means over layers that lie within the canvas: the ratio of the latents' power to that of their
-    difference, the PSNR of the premultiplied pictures decoded from both, and that of the crops' pictures against the truth.
+    Returns per margin, as means over layers that lie within the canvas: the ratio of the latents' power to that of
+    their difference, the PSNR of the premultiplied pictures decoded from both, and that of the crops' pictures against
+    the truth.
     """
     inside = [image for image in designs if all(_is_inside(layer.box, image) for layer in image.layers)]
     full = {id(image): _full_canvas_latents(vae, image) for image in inside}
@@ -221,7 +223,7 @@ def picture(designs: Sequence[LayeredImage], ways: dict[str, RoundTrip], rows: i
     """The largest layer of some designs, exact and as it comes back."""
     tiles, captions = [], []
     for image in [image for image in designs if max(min(layer.box.size) for layer in image.layers) > 56][: 2 * rows]:
-        largest = max(range(len(image.layers)), key=lambda index, own=image: own.layers[index].box.area)
+        largest = int(np.argmax([layer.box.area for layer in image.layers]))
         shown = [("exact", image), *((name, way(image)) for name, way in ways.items() if name != STRAIGHT)]
         for name, each in shown:
             pixels = each.layers[largest].pixels

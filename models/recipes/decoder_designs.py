@@ -97,7 +97,7 @@ def _sprite(side: int, rng: np.random.Generator) -> FloatArray:
     vocabulary = load_vocabulary()
     style = vocabulary.default_style if rng.random() < 0.3 else str(rng.choice(vocabulary.styles))
     drawn = place(str(rng.choice(vocabulary.labels)), style, 0.96, (0.0, 0.0), side).convert("RGBa")
-    values = np.asarray(drawn, np.float32) / 255
+    values: FloatArray = np.asarray(drawn, np.float32) / np.float32(255)
     if rng.random() < 0.15:
         values = values.copy()
         values[..., :3] = values[..., :3].mean(-1, keepdims=True)

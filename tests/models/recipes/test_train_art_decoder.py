@@ -1,0 +1,121 @@
+"""The transparent decoder's loss, its linear start, and a training of a few steps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from art_model.transparent_decoder import DecoderConfig, TransparentDecoder
+from layered.image import LayeredImage
+from models.recipes import train_art_decoder as recipe
+from models.recipes.decoder_cache import Example, pictures_of, regions_in
+from models.recipes.decoder_designs import draw_decoder_design
+from models.recipes.train_art_decoder import composite, decoder_loss, exact_pictures, fit_linear
+
+SEEDS = range(6)
+
+
+def image_of(seed: int) -> LayeredImage:
+    return draw_decoder_design(np.random.default_rng([77, seed]))
+
+
+def example_of(seed: int) -> Example:
+    """A design whose latents are averages of its pixels, which a linear map can partly undo."""
+    image = image_of(seed)
+    regions = regions_in(image)
+    pictures = tuple(torch.from_numpy(p.copy()).permute(2, 0, 1).contiguous() for p in pictures_of(image))
+    bare = Example(regions, tuple(torch.empty(0) for _ in pictures), pictures)
+    latents = []
+    for picture in exact_pictures(bare):
+        mixed = (0.5 * picture[3:] + 0.5) * picture[:3] * (picture[3:] > 0)
+        small = torch.nn.functional.avg_pool2d(torch.cat([mixed, mixed.square()]), 4)
+        latents.append(torch.nn.functional.pixel_unshuffle(small, 2)[:16].half())
+    return Example(regions, tuple(latents), pictures)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_composite_is_the_whole_image(seed: int) -> None:
+    example = example_of(seed)
+    whole = (composite(exact_pictures(example), example.regions) + 1) / 2 * 255
+    true = torch.from_numpy(image_of(seed).whole()).permute(2, 0, 1)
+    assert (whole - true).abs().max() < 0.502
+
+
+def moved(pictures: list[Tensor], change: float) -> list[Tensor]:
+    return [picture + change for picture in pictures]
+
+
+def test_the_loss_is_zero_at_the_truth_and_beyond_the_ends_of_its_range_but_nowhere_else() -> None:
+    example = example_of(0)
+    true = exact_pictures(example)
+    assert decoder_loss([true], [true], [example.regions]) == 0
+    beyond = [picture.clone() for picture in true]
+    for picture, exact in zip(beyond, true, strict=True):
+        picture[3][exact[3] == 0] = -0.3
+        picture[3][exact[3] == 1] = 1.2
+    assert decoder_loss([beyond], [true], [example.regions]) < 1e-6
+    for change in (0.1, -0.1):
+        assert decoder_loss([moved(true, change)], [true], [example.regions]) > 0.05
+
+
+def test_colour_counts_by_alpha() -> None:
+    example = example_of(1)
+    true = exact_pictures(example)
+    found = [picture.clone() for picture in true]
+    for picture in found:
+        picture[:3][:, picture[3] == 0] = 0.7
+    assert decoder_loss([found], [true], [example.regions]) < 1e-6
+
+
+def test_the_linear_start_is_the_least_squares_solution() -> None:
+    examples = [example_of(seed) for seed in SEEDS]
+    decoder = TransparentDecoder()
+    fit_linear(decoder, examples)
+
+    def error() -> tuple[float, float]:
+        """Squared errors of the foregrounds' alpha and of their colours under alpha."""
+        alpha = color = 0.0
+        for example in examples:
+            with torch.no_grad():
+                found = decoder([own.float() for own in example.latents], example.regions)
+            for one, true in zip(found[2:], exact_pictures(example)[2:], strict=True):
+                alpha += float((one[3] - true[3]).square().sum())
+                color += float(((one[:3] - true[:3]).square() * true[3]).sum())
+        return alpha, color
+
+    best = error()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        kept = decoder.linear_weight.detach().clone()
+        with torch.no_grad():
+            decoder.linear_weight.add_(0.02 * torch.randn(kept.shape, generator=generator))
+        worse = error()
+        assert worse[0] > best[0]
+        assert worse[1] > best[1]
+        with torch.no_grad():
+            decoder.linear_weight.copy_(kept)
+
+
+def test_a_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = [example_of(seed) for seed in range(4)]
+    monkeypatch.setattr(recipe, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(recipe, "BATCH", 2)
+    monkeypatch.setattr(recipe, "HELD_OUT", 1)
+    monkeypatch.setattr(recipe, "parts", lambda: [Path("only")])
+    monkeypatch.setattr(recipe, "read_examples", lambda path: examples)
+    monkeypatch.setattr(
+        recipe,
+        "DecoderConfig",
+        lambda scope: DecoderConfig(width=24, heads=1, blocks=2, mlp=32, rope_axes=(4, 10, 10), scope=scope),
+    )
+    assert not recipe.is_trained("design")
+    recipe.train(3, "design")
+    first = recipe.load_trained("design")
+    recipe.train(3, "design")
+    for one, other in zip(first.parameters(), recipe.load_trained("design").parameters(), strict=True):
+        assert torch.equal(one, other)
+    recipe.train(5, "design")
+    assert not torch.equal(first.head.weight, recipe.load_trained("design").head.weight)
+    assert not recipe.is_trained("region")
