@@ -16,13 +16,14 @@ def peak_bytes_of(call: Callable[[], object], *, exact: bool = False) -> int:
         exact: lets every block from 256 KB up come from the kernel and go back to it at once, so that no block that
             malloc keeps is counted; slows the call down. Otherwise this holds from 32 MB up.
     """
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt(_MMAP_THRESHOLD, _SMALL if exact else _LARGE)
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_MMAP_THRESHOLD, _SMALL if exact else _LARGE)
+    libc.malloc_trim(0)  # what malloc still holds would hide what the call takes
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
     before = _status("VmRSS")
     call()
     peak = _status("VmHWM") - before
-    mallopt(_MMAP_THRESHOLD, _LARGE)
+    libc.mallopt(_MMAP_THRESHOLD, _LARGE)
     return peak
 
 

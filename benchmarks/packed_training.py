@@ -23,7 +23,7 @@ Lengths = tuple[int, int]
 """Image and text tokens of a sample."""
 
 BATCHES = (8, 32)
-REPEATS = 3
+REPEATS = 2
 SHORTEST_TEXT, LONGEST_TEXT = 48, 128
 ASPECTS = ((1, 1), (4, 3), (3, 4), (16, 9), (9, 16))
 
@@ -117,12 +117,12 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def print_steps(steps: Sequence[Step]) -> None:
-    print("\ntraining step, packed against padded")
-    print("batch  canvases  packed tokens  padded tokens  packed s  padded s  faster  FLOPs allow  share")
+    print("\nA training step, packed against padded:\n")
+    print("| batch | canvases | packed tokens | padded tokens | packed s | padded s | faster | FLOPs allow | share |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for step in steps:
-        canvases = "mixed" if step.mixed else "one"
         print(
-            f"{step.batch:>5}  {canvases:>8}  {step.packed_tokens:>13}  {step.padded_tokens:>13}  "
-            f"{step.packed_seconds:>8.2f}  {step.padded_seconds:>8.2f}  {step.gain:>5.2f}×  {step.allowed:>10.2f}×  "
-            f"{step.share:>5.0%}"
+            f"| {step.batch} | {'mixed' if step.mixed else 'one'} | {step.packed_tokens} | {step.padded_tokens} "
+            f"| {step.packed_seconds:.2f} | {step.padded_seconds:.2f} | {step.gain:.2f}× | {step.allowed:.2f}× "
+            f"| {step.share:.0%} |"
         )

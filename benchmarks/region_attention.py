@@ -44,7 +44,7 @@ from layered.box import Box
 LAYERS = (2, 4, 8, 12, 16, 25, 50)
 MANY = 16
 """Above so many layers the full canvases are run once, without a warm-up: minutes hide what a warm-up saves."""
-REPEATS = 3
+REPEATS = {"region": 3, "full": 2, "spatial+temporal": 3}
 TEXT = 128
 RESULTS = Path(__file__).parent / "results" / "region_attention.json"
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "region_attention.png"
@@ -125,8 +125,7 @@ def measure(case: Case) -> Result:
             peak = peak_bytes_of(lambda: transformer(batch))
             seconds = [time.perf_counter() - start]
         else:
-            peak = peak_bytes_of(lambda: transformer(batch), exact=True)
-            transformer(batch)
+            peak = peak_bytes_of(lambda: transformer(batch), exact=True)  # warms up, too
             seconds = [_seconds(transformer, batch) for _ in range(case.repeats)]
     flops = forward_flops(transformer.config, regions.tokens, TEXT, case.attention, len(regions.items))
     return Result(case, regions.tokens, median(seconds), flops, peak, rate)
@@ -151,7 +150,7 @@ def result_of(values: dict[str, Any]) -> Result:
 def faster_precision(layers: int, canvas: int, threads: int) -> str:
     """Of float32 and bfloat16, which runs the regions of a middling layout faster here."""
     seconds = {
-        precision: in_own_process(Case("region", layers, canvas, precision, REPEATS, threads)).seconds
+        precision: in_own_process(Case("region", layers, canvas, precision, REPEATS["region"], threads)).seconds
         for precision in PRECISIONS
     }
     return min(seconds, key=lambda precision: seconds[precision])
@@ -162,18 +161,22 @@ def run_cases(layers: Sequence[int], canvas: int, threads: int) -> list[Result]:
     results = []
     for count in layers:
         for attention in get_args(Attention):
-            repeats = 0 if attention == "full" and count > MANY else REPEATS
+            repeats = 0 if attention == "full" and count > MANY else REPEATS[attention]
             results.append(in_own_process(Case(attention, count, canvas, precision, repeats, threads)))
             print(line_of(results[-1]), flush=True)
     return results
 
 
+HEAD = """
+| layers | attention | tokens | seconds | TFLOP | MB of activations | of the matmul rate |
+|---|---|---|---|---|---|---|"""
+
+
 def line_of(result: Result) -> str:
     case = result.case
     return (
-        f"{case.layers:>3} layers  {case.attention:<17} {result.tokens:>7} tokens  {result.seconds:>8.2f} s  "
-        f"{result.flops / 1e12:>7.2f} TFLOP  {result.peak_bytes / 2**20:>6.0f} MB  "
-        f"{result.flops / result.seconds / result.matmul_rate:>4.0%} of the matmul rate"
+        f"| {case.layers} | {case.attention} | {result.tokens} | {result.seconds:.2f} | {result.flops / 1e12:.2f} "
+        f"| {result.peak_bytes / 2**20:.0f} | {result.flops / result.seconds / result.matmul_rate:.0%} |"
     )
 
 
@@ -211,12 +214,13 @@ def gains(results: Sequence[Result]) -> list[Gain]:
 
 
 def print_gains(rows: Sequence[Gain]) -> None:
-    print("\nregion crop against full canvases")
-    print("layers  faster  FLOPs allow  share  tokens  memory  excess (≤ 1.25)")
+    print("\nRegion crop against full canvases:\n")
+    print("| layers | faster | FLOPs allow | share | fewer tokens | less memory | tokens / memory (≤ 1.25) |")
+    print("|---|---|---|---|---|---|---|")
     for row in rows:
         print(
-            f"{row.layers:>6}  {row.speed:>5.1f}×  {row.flops:>10.1f}×  {row.share:>5.0%}  {row.tokens:>5.1f}×  "
-            f"{row.memory:>5.1f}×  {row.memory_excess:>6.2f}"
+            f"| {row.layers} | {row.speed:.1f}× | {row.flops:.1f}× | {row.share:.0%} | {row.tokens:.1f}× "
+            f"| {row.memory:.1f}× | {row.memory_excess:.2f} |"
         )
 
 
@@ -259,6 +263,7 @@ def main() -> None:
         print(json.dumps(asdict(measure(Case(**json.loads(arguments.case))))))
         return
     print(f"{machine()}, {arguments.threads} threads, canvas {arguments.canvas}²")
+    print(HEAD)
     results = run_cases(arguments.layers, arguments.canvas, arguments.threads)
     rows = gains(results)
     print_gains(rows)
