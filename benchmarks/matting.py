@@ -6,7 +6,7 @@ composited over mid-gray with noise of 1.5/255, over mid-gray and through the em
 colours with noise; triangulation gets a pair over black and white. The picture shows synthetic layers and drawings
 alone: the others are for measuring.
 
-    python -m benchmarks.matting [--synthetic 160] [--json FILE] [--picture FILE]
+    python -m benchmarks.matting [--synthetic 100] [--json FILE] [--picture FILE]
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def by_kind(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--synthetic", type=int, default=160, help="synthetic layers; half as many drawings")
+    parser.add_argument("--synthetic", type=int, default=100, help="synthetic layers; half as many drawings")
     parser.add_argument("--json", type=Path, default=RESULT, help="the means, and every picture's error")
     parser.add_argument("--picture", type=Path, default=PICTURE, help="the side-by-side picture")
     arguments = parser.parse_args()
