@@ -35,7 +35,7 @@ bench: install  ## a quarter of an hour; needs the emoji font for the thresholds
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.run_overhead
 	$(BIN)/python -m benchmarks.shards
-	$(BIN)/python -m benchmarks.filter_thresholds
+	$(BIN)/python -m benchmarks.filters
 	$(BIN)/python -m benchmarks.calibration
 	$(BIN)/python -m benchmarks.duplicates
 	$(BIN)/python -m benchmarks.matting
@@ -52,6 +52,8 @@ tiny: install  ## trains the embedded models again
 	$(BIN)/python -m models.recipes.matting_data
 	$(BIN)/python -m models.recipes.train_matting
 	$(BIN)/python -m models.recipes.train_matting --export
+	$(BIN)/python -m models.recipes.artifact_data
+	$(BIN)/python -m models.recipes.train_artifacts
 	$(BIN)/python -m models.recipes.evaluate_tiny
 	$(BIN)/python -m models.recipes.art_latents
 	$(BIN)/python -m models.recipes.train_art

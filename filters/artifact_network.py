@@ -21,9 +21,9 @@ _SEEN = 0.04  # alpha below which a pixel has no colour
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """Channels after each convolution of the picture's part and of the frame's part, and of the hidden layer."""
+    """Channels at each resolution of the picture's part and of the frame's part, and of the hidden layer."""
 
-    picture: tuple[int, int, int, int] = (28, 44, 68, 88)
+    picture: tuple[int, int, int] = (48, 72, 96)
     frame: tuple[int, int, int] = (16, 24, 32)
     hidden: int = 48
 
@@ -39,22 +39,24 @@ class ArtifactNetwork(nn.Module):
         super().__init__()
         self.kinds = tuple(kinds)
         self.shape = shape or NetworkShape()
-        first, second, third, fourth = self.shape.picture
-        self.stem = nn.Sequential(nn.PixelUnshuffle(2), *_convolution(20, first))  # 64 × 64
-        self.fine = nn.Sequential(*_convolution(first, second, 2), *_convolution(second, second))  # 32 × 32
-        self.middle = nn.Sequential(*_convolution(second, third, 2), *_convolution(third, third))  # 16 × 16
-        self.coarse = nn.Sequential(*_convolution(third, fourth, 2))  # 8 × 8
+        fine, middle, coarse = self.shape.picture
+        # Pixels as channels: what is as fine as they are is seen, at the cost of half their resolution.
+        self.fine = nn.Sequential(
+            nn.PixelUnshuffle(2), *_convolution(20, fine, 2), *_convolution(fine, fine)
+        )  # 32 × 32
+        self.middle = nn.Sequential(*_convolution(fine, middle, 2), *_convolution(middle, middle))  # 16 × 16
+        self.coarse = nn.Sequential(*_convolution(middle, coarse, 2))  # 8 × 8
         low, mid, high = self.shape.frame
         self.frame = nn.Sequential(
             nn.PixelUnshuffle(2), *_convolution(20, low), *_convolution(low, mid, 2), *_convolution(mid, high, 2)
         )  # 8 × 8
-        pooled = second + third + 2 * fourth + 2 * high
+        pooled = fine + middle + 2 * coarse + 2 * high
         self.head = nn.Sequential(
             nn.Linear(pooled, self.shape.hidden), nn.ReLU(), nn.Linear(self.shape.hidden, len(self.kinds) + 1)
         )
 
     def forward(self, pictures: Tensor, frames: Tensor, backgrounds: Tensor, known: Tensor) -> Tensor:
-        fine = self.fine(self.stem(picture_planes(pictures, backgrounds, known)))
+        fine = self.fine(picture_planes(pictures, backgrounds, known))
         middle = self.middle(fine)
         coarse = self.coarse(middle)
         frame = self.frame(frame_planes(frames, backgrounds, known))

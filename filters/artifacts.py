@@ -96,8 +96,7 @@ class ArtifactJudgement:
         if device == "cpu":
             torch.set_num_threads(1)
         self._device = device
-        network = load_classifier(config.location).to(device)
-        self._network = network.to(memory_format=torch.channels_last)
+        self._network = load_classifier(config.location).to(device)
 
     def layer(self, rgba: UInt8Array, raw: UInt8Array | None = None) -> dict[str, float]:
         """The scores of a layer by name, 0…1.
@@ -135,9 +134,18 @@ class ArtifactJudgement:
         return dict(zip((*self._network.kinds, ARTIFACT), absent, strict=True))
 
 
-@functools.lru_cache(maxsize=2)
 def shared_judgement(config: ArtifactsConfig) -> ArtifactJudgement:
-    """The process's classifier for a configuration, loaded at the first call. Raises UserError when it cannot be."""
+    """The process's classifier for a configuration, loaded at the first call and when its weights have changed.
+
+    Raises:
+        UserError: when it cannot be loaded.
+    """
+    weights = config.location / WEIGHTS_NAME
+    return _loaded(config, weights.stat().st_mtime_ns if weights.is_file() else 0)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(config: ArtifactsConfig, changed: int) -> ArtifactJudgement:
     return ArtifactJudgement(config)
 
 

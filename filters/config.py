@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from filters.aesthetics import AestheticConfig
+from filters.artifacts import ArtifactsConfig
 from filters.clip import ClipConfig
 from filters.combined import COMBINED, CombinedConfig
 from filters.duplicates import DuplicatesConfig
@@ -17,9 +18,8 @@ from filters.safety import SafetyConfig
 class FiltersConfig(BaseModel):
     """Which scores flag a sample, and below what.
 
-    The defaults are chosen by `benchmarks/filter_thresholds.py` on exact sprites and controlled corruptions of them, so
-    that all scores together flag at most one sound layer in twenty (measured: 2.4 %), and at least four in five of each
-    corruption are flagged (measured: 90 % of those with holes, 98.6 % and more of every other kind).
+    The defaults of `alpha…`, `artifact…` and `clip…` are measured by `benchmarks/filters.py`: few sound samples of any kind
+    are flagged by all scores together, most of those with a controlled corruption are, and no photo-like layer is.
 
     Those of `composition` and `recomposition` leave room for what designs do on purpose. A layer may lie behind others
     while a quarter of it is seen, and behind one larger layer while two fifths of it are free. A picture keeps its
@@ -27,6 +27,7 @@ class FiltersConfig(BaseModel):
     have 2. ART's layers meet its own prediction at 17.7 to 22.9 dB (arXiv 2502.18364): 18 dB flags what is worse.
 
     Attributes:
+        artifacts: which classifier gives the `artifact…` scores.
         clip: which CLIP looks at the pictures, for all `clip_…` scores.
     """
 
@@ -39,6 +40,19 @@ class FiltersConfig(BaseModel):
     alpha_specks: ScoreConfig = ScoreConfig(threshold=0.2)
     alpha_leftover: ScoreConfig = ScoreConfig(threshold=0.3)
     alpha_halo: ScoreConfig = ScoreConfig(threshold=0.3)
+    artifact: ScoreConfig = ScoreConfig(threshold=0.05)
+    artifact_cut: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_several: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_malformed: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_lettering: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_leftover: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_halo: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_holes: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_specks: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_checkerboard: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_blur: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_noise: ScoreConfig = ScoreConfig(threshold=0.2)
+    artifact_seams: ScoreConfig = ScoreConfig(threshold=0.2)
     clip_layer: ScoreConfig = ScoreConfig(threshold=0.2)
     clip_margin: ScoreConfig = ScoreConfig(threshold=-0.2)
     clip_whole: ScoreConfig = ScoreConfig(threshold=0.18)
@@ -50,6 +64,7 @@ class FiltersConfig(BaseModel):
     composition_contrast: ScoreConfig = ScoreConfig(threshold=2.0)
     recomposition: ScoreConfig = ScoreConfig(threshold=18.0)
     combined: CombinedConfig = CombinedConfig()
+    artifacts: ArtifactsConfig = ArtifactsConfig()
     clip: ClipConfig = ClipConfig()
     duplicates: DuplicatesConfig = DuplicatesConfig()
 

@@ -2,6 +2,7 @@
 
 from filters.aesthetics import AESTHETIC, Aesthetics
 from filters.alpha import ALPHA_SCORES, AlphaChecks
+from filters.artifacts import ARTIFACT_SCORES, ArtifactClassifier
 from filters.clip_alignment import CLIP_SCORES, ClipAlignment
 from filters.composition import COMPOSITION_SCORES, Composition
 from filters.config import FiltersConfig
@@ -16,6 +17,8 @@ def build_filters(config: FiltersConfig) -> list[Filter]:
     filters: list[Filter] = []
     if not enabled.isdisjoint(ALPHA_SCORES):
         filters.append(AlphaChecks())
+    if not enabled.isdisjoint(ARTIFACT_SCORES):
+        filters.append(ArtifactClassifier(config.artifacts))
     # Duplicates by embedding compare what ClipAlignment stores beside its scores.
     if not enabled.isdisjoint(CLIP_SCORES) or (config.duplicates.enabled and config.duplicates.method == "embedding"):
         filters.append(ClipAlignment(config.clip))

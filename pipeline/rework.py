@@ -20,7 +20,7 @@ from ledger.run_directory import RunDirectory
 from pipeline.chunk_flow import FILTERING, commit_chunk, score_and_pack
 from pipeline.committing import Commit, CommitEntry
 from pipeline.config import RunConfig
-from pipeline.fingerprint import matting_parts
+from pipeline.fingerprint import matting_parts, model_part
 from pipeline.plan import Plan
 from pipeline.pools import Pools
 from pipeline.progress import RunProgress
@@ -124,9 +124,12 @@ def _targets(run: RunDirectory, config: RunConfig) -> dict[int, ChunkRevision]:
 def _scoring(config: RunConfig) -> dict[str, Any]:
     """The filters' settings that change scores: thresholds and combination do not, they are applied at publication."""
     sections = config.filters.model_dump(mode="json", exclude={COMBINED})
-    return {
+    settings = {
         name: {key: value for key, value in section.items() if key != "threshold"} for name, section in sections.items()
     }
+    # A classifier that was trained further in its place is another one.
+    settings["artifacts"]["content"] = model_part(str(config.filters.artifacts.location))
+    return settings
 
 
 async def _each_commit(

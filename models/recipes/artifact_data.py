@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -34,6 +35,7 @@ UNKNOWN: Final = 255
 FAILURES: Final = "failures"
 TRAINING: Final = {
     "sprite": 2400, "matted": 1600, "object": 1800, "wisp": 1000, "text": 1300, "whole": 1000, "drawn": 900,
+    "network": 1000, "drawn_network": 400,
     FAILURES: 1000,
 }  # fmt: skip
 """How many sound samples of each source are asked for, and how many failures of the embedded model."""
@@ -162,8 +164,8 @@ def part(source: str, number: int, count: int, seed: int, times: int = 2) -> Pic
     used: dict[str, int] = {}
 
     def samples() -> Iterator[tuple[Sample, list[str]]]:
-        if source == "drawn":
-            sound: Iterable[Sample] = sources.drawn(count, int(rng.integers(2**31)))
+        if source in sources.DRAWN_BY_BACKEND:
+            sound: Iterable[Sample] = sources.drawn(count, int(rng.integers(2**31)), source)
         else:
             sound = (SOURCES[source](rng) for _ in range(count))
         for sample in sound:
@@ -195,11 +197,19 @@ def build(folder: Path, seed: int, wanted: Iterable[str] = TRAINING) -> None:
 
 
 def load(folder: Path) -> Pictures:
-    """All parts of a folder as one."""
-    parts = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
-    if not parts:
+    """All parts of a folder as one, read part by part, so that memory holds them once."""
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
         raise FileNotFoundError(f"no pictures in {folder}: run python -m models.recipes.artifact_data")
-    return Pictures(**{name: torch.cat([each[name] for each in parts]) for name in parts[0]})
+    first, counts = load_file(paths[0]), []
+    for path in paths:
+        with safe_open(path, "pt") as stored:
+            counts.append(stored.get_slice("source").get_shape()[0])
+    whole = {name: torch.empty(sum(counts), *tensor.shape[1:], dtype=torch.uint8) for name, tensor in first.items()}
+    for path, end in zip(paths, np.cumsum(counts).tolist(), strict=True):
+        for name, tensor in load_file(path).items():
+            whole[name][end - len(tensor) : end] = tensor
+    return Pictures(**whole)
 
 
 def main() -> None:

@@ -65,15 +65,20 @@ def sprite(rng: np.random.Generator, side: int | None = None) -> Sample:
 
 
 def matted(rng: np.random.Generator) -> Sample:
-    """A sprite as small as a small generator draws it, with noise, freed from its background by a matting back end."""
+    """A sprite as small as a small generator draws it, with noise, freed from its background by the keyer."""
+    return _matted(sprite(rng, int(rng.choice([96, 128]))), "matted", "keyer")
+
+
+def network(rng: np.random.Generator) -> Sample:
+    """The same by the matting network, and half the time a made-up thing."""
     exact = sprite(rng, int(rng.choice([96, 128])))
-    assert exact.raw is not None
-    rgba = _matter(str(rng.choice(matting_backends()))).matte(exact.raw)[0]
-    return _at_side(dataclasses.replace(exact, source="matted", rgba=rgba), SIDE)
+    while rng.random() < 0.5 or exact.raw is None:
+        exact = thing(rng)
+    return _matted(exact, "network", "layerprism")
 
 
-def drawn(count: int, seed: int) -> Iterator[Sample]:
-    """What the embedded model draws and a back end mattes, where nothing that can be measured is wrong with it.
+def drawn(count: int, seed: int, source: str) -> Iterator[Sample]:
+    """What the embedded model draws and the source's back end mattes, where nothing can be measured to be wrong.
 
     Fewer than `count`: what CLIP takes for something else, or an alpha check flags, is left out.
     """
@@ -83,16 +88,16 @@ def drawn(count: int, seed: int) -> Iterator[Sample]:
     clip = shared_clip(ClipConfig())
     contents = [random_content(vocabulary, rng) for _ in range(count)]
     prompts = [_prompt(vocabulary, vocabulary.label_caption(label), style) for label, style in contents]
-    for (label, style), sample in zip(contents, _drawn(generator, prompts, rng), strict=True):
+    for (label, style), sample in zip(contents, _drawn(generator, prompts, rng, DRAWN_BY_BACKEND[source]), strict=True):
         caption = vocabulary.label_caption(label)
         scores = alpha_scores(sample.rgba, sample.raw)
         margin = layer_alignment(sample.rgba, caption, clip)[CLIP_MARGIN]
         if margin > 0 and all(score >= thresholds[name] for name, score in scores.items()):
-            yield dataclasses.replace(sample, label=label, style=style, caption=caption)
+            yield dataclasses.replace(sample, source=source, label=label, style=style, caption=caption)
 
 
 def failures(count: int, seed: int) -> Iterator[Sample]:
-    """The embedded model's own failures: too few steps, no guidance or far too much, two things in one prompt.
+    """The embedded model's own failures: too few steps, no guidance, two things in one prompt.
 
     Left out is what CLIP still takes for the thing that was asked for, or is sure of to be another one.
     """
@@ -114,7 +119,7 @@ def failures(count: int, seed: int) -> Iterator[Sample]:
         prompts = [_prompt(vocabulary, caption, style) for caption, (_, style) in zip(asked, contents, strict=True)]
         failing = copy.copy(generator)
         failing.settings = generator.settings.model_copy(update=changed)
-        for caption, sample in zip(captions, _drawn(failing, prompts, rng), strict=True):
+        for caption, sample in zip(captions, _drawn(failing, prompts, rng, "keyer"), strict=True):
             certainty = float((clip.negatives @ clip.embed_layer(sample.rgba)).max())
             if certainty < _SURE and layer_alignment(sample.rgba, caption, clip)[CLIP_MARGIN] < 0:
                 yield sample
@@ -195,14 +200,12 @@ def whole(rng: np.random.Generator) -> Sample:
 
 SOURCES: Final[dict[str, Callable[[np.random.Generator], Sample]]] = {
     "sprite": sprite, "matted": matted, "object": thing, "wisp": wisp, "text": text, "whole": whole,
+    "network": network,
 }  # fmt: skip
 """Those that give one sample at a time; `drawn` and `failures` come in rows."""
 
-
-@functools.cache
-def matting_backends() -> Sequence[str]:
-    """The back ends of the default configurations."""
-    return tuple(dict.fromkeys(("keyer", MattingConfig().backend)))
+DRAWN_BY_BACKEND: Final = {"drawn": "keyer", "drawn_network": "layerprism"}
+"""The sources of what the embedded model draws, each with the back end that mattes it."""
 
 
 @functools.cache
@@ -229,13 +232,19 @@ def _prompt(vocabulary: Vocabulary, caption: str, style: str) -> str:
     return vocabulary.templates.prompt.format(caption=caption, style=style, suffix=vocabulary.suffixes[0])
 
 
-def _drawn(generator: Generator, prompts: Sequence[str], rng: np.random.Generator) -> Iterator[Sample]:
+def _drawn(generator: Generator, prompts: Sequence[str], rng: np.random.Generator, backend: str) -> Iterator[Sample]:
     size = generator.settings.layer_sizes[0]
     for start in range(0, len(prompts), _BATCH):
         requests = [(prompt, int(rng.integers(2**31))) for prompt in prompts[start : start + _BATCH]]
         for rgb in generator.draw(requests, size):
-            rgba, background = _matter(str(rng.choice(matting_backends()))).matte(rgb)
+            rgba, background = _matter(backend).matte(rgb)
             yield _at_side(Sample("drawn", rgba, rgb, background), SIDE)
+
+
+def _matted(exact: Sample, source: str, backend: str) -> Sample:
+    assert exact.raw is not None
+    rgba, background = _matter(backend).matte(exact.raw)
+    return _at_side(dataclasses.replace(exact, source=source, rgba=rgba, background=background), SIDE)
 
 
 def _at_side(sample: Sample, side: int) -> Sample:
@@ -264,13 +273,14 @@ def _framed(source: str, layer: FloatArray, rng: np.random.Generator) -> Sample:
         red, green, blue = rng.integers(0, 256, 3).tolist()
         flat = red, green, blue
     premultiplied = premultiply(rgba)
-    raw = premultiplied[..., :3] + (1 - premultiplied[..., 3:]) * (np.array(flat, np.float32) / 255)
+    raw = premultiplied[..., :3] + (1 - premultiplied[..., 3:]) * (np.array(flat, np.float32) / np.float32(255))
     return Sample(source, rgba, _noisy(round_to_uint8(raw), rng), flat)
 
 
 def _noisy(rgb: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     """A generator's or a file's slight noise, up to 3 of 255."""
-    return round_to_uint8(rgb.astype(np.float32) / 255 + rng.normal(0, rng.uniform(0, 3 / 255), rgb.shape))
+    noise = rng.normal(0, rng.uniform(0, 3 / 255), rgb.shape).astype(np.float32)
+    return round_to_uint8(rgb.astype(np.float32) / np.float32(255) + noise)
 
 
 def _opaque(rgb: UInt8Array) -> UInt8Array:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -38,23 +38,24 @@ def train(
     weights: Tensor | None = None,
     frozen_statistics: bool = False,
 ) -> ArtifactNetwork:
-    """Trains until `minutes` are spent, those of interrupted trainings counted, and returns the averaged network.
+    """Trains until `minutes` of one core are spent, all in all, and returns the averaged network.
 
     Args:
-        folder: where the training's state is kept.
+        folder: where the training's state is kept; an interrupted training goes on.
         weights: how often each picture is drawn, relative to the others; all alike by default.
         frozen_statistics: leaves the normalisation as it is, for fine-tuning on few pictures.
     """
-    network = network.to(memory_format=torch.channels_last)
+    laid_out: Any = network  # torch's types lack this overload
+    laid_out.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02, fused=True)
     step, spent = load_state(folder, network, average, [optimizer]) if (folder / NAME).exists() else (0, 0.0)
     rng = torch.Generator().manual_seed(62 + step)
     chances = torch.ones(len(pictures)) if weights is None else weights
-    begun = saved = time.time()
+    begun = saved = time.process_time()
     losses: list[float] = []
     network.train(not frozen_statistics)
-    while (now := spent + time.time() - begun) < minutes * 60:
+    while (now := spent + time.process_time() - begun) < minutes * 60:
         progress = now / (minutes * 60)
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / _WARM_UP) * max(0.01, 0.5 * (1 + math.cos(math.pi * progress)))
@@ -72,9 +73,9 @@ def train(
         losses.append(loss.item())
         if step % 200 == 0:
             print(f"step {step} {now:.0f} s loss {np.mean(losses[-200:]):.4f}", flush=True)
-        if time.time() - saved > _BETWEEN_SAVES:
+        if time.process_time() - saved > _BETWEEN_SAVES:
             save_state(folder, network, average, [optimizer], step, now)
-            saved = time.time()
+            saved = time.process_time()
     save_state(folder, network, average, [optimizer], step, max(spent, minutes * 60))
     return average
 

@@ -51,7 +51,8 @@ class Sample:
     @property
     def side(self) -> int:
         """The longer side in pixels."""
-        return max(self.rgba.shape[:2])
+        height, width = self.rgba.shape[:2]
+        return int(max(height, width))
 
 
 Corruption = Callable[[Sample, np.random.Generator], Sample]
@@ -186,7 +187,7 @@ def checkerboard(sample: Sample, rng: np.random.Generator) -> Sample:
         near = ndimage.distance_transform_edt(own[..., 3] < 0.5) < sample.side * rng.uniform(0.08, 0.25)
         where = near.astype(np.float32) if way < 0.75 else _patch((height, width), rng)
     board = np.concatenate([squares * where[..., None] * np.ones(3, np.float32), where[..., None]], axis=-1)
-    return _repainted(sample, own + board * (1 - own[..., 3:]))
+    return _repainted(sample, (own + board * (1 - own[..., 3:])).astype(np.float32))
 
 
 def blur(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -267,6 +268,8 @@ APPLICABLE: Final[dict[str, tuple[str, ...]]] = {
     "wisp": ("cut", "checkerboard", "noise"),
     "text": ("lettering", "lettering", "lettering", "blur", "noise"),
     "whole": ("checkerboard", "blur", "noise", "seams"),
+    "network": _DRAWN,
+    "drawn_network": _DRAWN,
 }
 """By source, the kinds that can be told from a sound sample of it; those named more often are drawn more often."""
 
@@ -284,9 +287,9 @@ def _repainted(sample: Sample, premultiplied: FloatArray) -> Sample:
     """Other content, premultiplied; the drawing changes as its content does and keeps its own noise."""
     if sample.raw is None:
         return dataclasses.replace(sample, rgba=unpremultiply(premultiplied))
-    flat = np.array(sample.background, np.float32) / 255
+    flat = np.array(sample.background, np.float32) / np.float32(255)
     before = premultiply(sample.rgba)
-    residue = sample.raw.astype(np.float32) / 255 - (before[..., :3] + (1 - before[..., 3:]) * flat)
+    residue = sample.raw.astype(np.float32) / np.float32(255) - (before[..., :3] + (1 - before[..., 3:]) * flat)
     # Where the object was, the residue is its matte's error and goes with it.
     residue *= before[..., 3:] < 0.02
     raw = premultiplied[..., :3] + (1 - premultiplied[..., 3:]) * flat + residue
@@ -296,7 +299,7 @@ def _repainted(sample: Sample, premultiplied: FloatArray) -> Sample:
 def _filtered(sample: Sample, change: Callable[[FloatArray], FloatArray]) -> Sample:
     """The same change of content and drawing; it must be linear, so that one stays over the other's background."""
     rgba = unpremultiply(change(premultiply(sample.rgba)))
-    raw = None if sample.raw is None else round_to_uint8(change(sample.raw.astype(np.float32) / 255))
+    raw = None if sample.raw is None else round_to_uint8(change(sample.raw.astype(np.float32) / np.float32(255)))
     return dataclasses.replace(sample, rgba=rgba, raw=raw)
 
 
@@ -462,7 +465,8 @@ def _beside(premultiplied: FloatArray, covered: Mask) -> FloatArray:
     if covered.all() or not covered.any():
         return premultiplied
     nearest = ndimage.distance_transform_edt(covered, return_distances=False, return_indices=True)
-    return premultiplied[nearest[0], nearest[1]]
+    beside: FloatArray = premultiplied[nearest[0], nearest[1]]
+    return beside
 
 
 def _random_sprite(side: int, style: str, rng: np.random.Generator) -> FloatArray:

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 from configs import DEMO_CONFIG
+from filters.artifacts import ARTIFACT_SCORES, ArtifactsConfig
 from filters.clip_alignment import WHOLE_EMBEDDING
 from filters.composition import COMPOSITION_SCORES
 from filters.safety import SAFETY
@@ -362,8 +364,9 @@ def test_scoring_again_overrides_scores_and_leaves_pictures_alone(small: Path, t
 
 def test_filters_that_came_later_score_an_old_run(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    later = {*COMPOSITION_SCORES, SAFETY}
-    session = make(small, out, *(f"filters.{name}.enabled=false" for name in COMPOSITION_SCORES))
+    default = (*COMPOSITION_SCORES, *ARTIFACT_SCORES)
+    later = {*default, SAFETY}
+    session = make(small, out, *(f"filters.{name}.enabled=false" for name in default))
     chunks = files(out / "chunks", "*")
     assert not later & set(RunIndex.load(session.run.storage).score_rows().column("name").to_pylist())
     rework(
@@ -382,6 +385,29 @@ def test_filters_that_came_later_score_an_old_run(small: Path, tmp_path: Path) -
         selection = publish_session(again).published.selection
     assert len(selection.published) + len(selection.left_out) == 4
     assert selection.published
+
+
+def test_a_classifier_that_was_trained_further_scores_anew(small: Path, tmp_path: Path) -> None:
+    out, folder = tmp_path / "run", tmp_path / "classifier"
+    session = make(small, out, "plan.samples=2", "executor.kind=inline")
+    shutil.copytree(ArtifactsConfig().location, folder)
+    chosen = ("plan.samples=2", "executor.kind=inline", f"filters.artifacts.model={folder}")
+
+    def artifact_scores() -> list[float]:
+        rows = RunIndex.load(session.run.storage).score_rows().to_pylist()
+        return [row["score"] for row in rows if row["name"] == "artifact"]
+
+    before = artifact_scores()
+    rework(small, out, ("filters",), *chosen)
+    assert artifact_scores() == before
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: value if "head" not in name else -value for name, value in weights.items()}, folder / "model.safetensors"
+    )
+    chunks = files(out / "chunks", "*")
+    rework(small, out, ("filters",), *chosen, "filters.artifact.threshold=null")
+    assert artifact_scores() != before
+    assert files(out / "chunks", "*") == chunks
 
 
 def test_a_changed_drawing_cannot_be_matted_again(small: Path, undisturbed: Path) -> None:

@@ -1,0 +1,295 @@
+"""How well the filters tell sound layers from broken ones, and how rarely they are wrong.
+
+Samples of a seed that no training has seen: sound ones of every source, each kind of defect, captions of other things.
+Measured are the area under the ROC curve of each trained kind's own score against sound samples; at the shipped
+thresholds, what all scores together flag; the layers of photo-like scenes, none of which should be flagged; and with
+`--leave-one-out` what alpha checks and a classifier that has never seen a kind still make of it.
+
+    python -m benchmarks.filters [--sound 900] [--broken 160] [--json FILE] [--picture FILE]
+    python -m benchmarks.filters --leave-one-out 1.2          minutes of training for each kind
+    python -m benchmarks.filters --speed                      layers a second, beside the generator
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.filter_cases import SOUND, Case, cases, real_cases
+from benchmarks.machine import machine
+from filters.alpha import alpha_scores
+from filters.artifact_network import ArtifactNetwork
+from filters.artifacts import ARTIFACT, KINDS, ArtifactsConfig, shared_judgement
+from filters.clip import ClipEncoder, shared_clip
+from filters.clip_alignment import layer_alignment
+from filters.config import FiltersConfig
+from layered.rendering import contact_sheet
+from models.recipes import artifact_data
+from models.recipes.artifact_data import Pictures, pictures_of
+from models.recipes.artifact_training import area_under_roc, logits_of, train
+from models.recipes.cards import write_section
+from models.recipes.corruptions import Sample
+from models.recipes.drawings import CHECKPOINTS
+from stages.generator import load_generator
+from stages.layer_flux import LayerFluxConfig, resolve_defaults
+from stages.matting import MattingConfig, matter_of
+
+Scores = Mapping[str, float]
+
+REAL_LAYERS: Final = Path(__file__).resolve().parents[2] / "shared" / "real_layers"
+RESULTS: Final = Path(__file__).parent / "results" / "filters.json"
+PICTURE: Final = Path(__file__).resolve().parents[1] / "docs" / "images" / "filters.png"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of sample: how many, what part is flagged by anything, by each score, and the area under the ROC curve
+    of the score that is named after the kind, against sound samples, with the RGB before matting and without."""
+
+    kind: str
+    samples: int
+    flagged: float
+    by_score: Mapping[str, float]
+    area: float | None = None
+    area_without_raw: float | None = None
+
+
+def scores_of(sample: Sample, config: FiltersConfig, clip: ClipEncoder | None, with_raw: bool = True) -> Scores:
+    """All scores that single layers, or a whole image, get; those of captions where `clip` is given."""
+    judgement = shared_judgement(config.artifacts)
+    if sample.source == "whole":
+        return judgement.whole(sample.rgba[..., :3])
+    raw = sample.raw if with_raw else None
+    found = judgement.layer(sample.rgba, raw)
+    if sample.source != "text":
+        found = found | alpha_scores(sample.rgba, raw)
+    if clip is not None and sample.label and sample.caption:
+        found = found | layer_alignment(sample.rgba, sample.caption, clip)
+    return found
+
+
+def measure(found: Sequence[Case], config: FiltersConfig) -> list[Row]:
+    """One row for sound samples, and one for each kind of defect."""
+    clip, thresholds = shared_clip(config.clip), config.thresholds()
+    scores = [scores_of(case.sample, config, clip) for case in found]
+    blind = [scores_of(case.sample, config, None, with_raw=False) for case in found]
+    rows = []
+    for kind in dict.fromkeys(case.kind for case in found):
+        of_kind = [index for index, case in enumerate(found) if case.kind == kind]
+        flags = [flagged(scores[index], thresholds) for index in of_kind]
+        by_score = {name: float(np.mean([name in each for each in flags])) for name in thresholds}
+        rows.append(
+            Row(
+                kind,
+                len(of_kind),
+                float(np.mean([bool(each) for each in flags])),
+                {name: part for name, part in by_score.items() if part},
+                _area(found, scores, kind),
+                _area(found, blind, kind),
+            )
+        )
+    return rows
+
+
+def flagged(scores: Scores, thresholds: Scores) -> frozenset[str]:
+    """The scores that lie below their thresholds."""
+    return frozenset(name for name, score in scores.items() if score < thresholds.get(name, -np.inf))
+
+
+def _area(found: Sequence[Case], scores: Sequence[Scores], kind: str) -> float | None:
+    """Area under the ROC curve of the score named after the kind, against sound samples; None where there is none."""
+    name = f"{ARTIFACT}_{kind}"
+    values = {
+        wanted: np.array([-s[name] for case, s in zip(found, scores, strict=True) if case.kind == wanted and name in s])
+        for wanted in (SOUND, kind)
+    }
+    if kind == SOUND or not all(each.size for each in values.values()):
+        return None
+    return area_under_roc(values[kind], values[SOUND])
+
+
+def real_flags(config: FiltersConfig) -> tuple[int, dict[str, list[str]]]:
+    """How many photo-like pictures were looked at, and which alpha and artifact scores flag any of them."""
+    thresholds = config.thresholds()
+    count, flags = 0, {}
+    for name, sample in real_cases(REAL_LAYERS):
+        count += 1
+        if found := flagged(scores_of(sample, config, None), thresholds):
+            flags[name] = sorted(found)
+    return count, flags
+
+
+def leave_one_out(found: Sequence[Case], minutes: float) -> dict[str, float]:
+    """Area under the ROC curve for each kind, by alpha checks and a classifier trained without that kind.
+
+    A sample's suspicion is the smallest part of sound samples, those of one half, that lie at or below it in any of its
+    scores: alpha checks and the classifier's `any`. The other half and the kind are what is measured.
+    """
+    pictures = pictures_of((case.sample, [case.kind] if case.kind in KINDS else []) for case in found)
+    alphas = [
+        {} if case.sample.source in ("text", "whole") else alpha_scores(case.sample.rgba, case.sample.raw)
+        for case in found
+    ]
+    if len(pictures) != len(found):
+        raise ValueError("a case shows nothing; the benchmark's seed must not give any")
+    rendered = artifact_data.load(artifact_data.FOLDER)
+    areas = {}
+    for kind in KINDS:
+        column = KINDS.index(kind)
+        others = _without(rendered, column)
+        torch.manual_seed(64)
+        state = CHECKPOINTS / "artifacts-without" / kind
+        network = train(ArtifactNetwork(KINDS), rendered, minutes, state, weights=others)
+        areas[kind] = _novel_area(found, kind, alphas, -logits_of(network, pictures)[:, -1])
+        print(f"without {kind}: {areas[kind]:.4f}", flush=True)
+    return areas
+
+
+def _without(pictures: Pictures, column: int) -> torch.Tensor:
+    """Weights of 1 for pictures that do not have a kind of defect, 0 for those that do."""
+    return ((pictures.kind != column) & (pictures.labels[:, column] != 1)).float()
+
+
+def _novel_area(found: Sequence[Case], kind: str, alphas: Sequence[Scores], soundness: NDArray[np.float64]) -> float:
+    scores = [dict(alpha) | {ARTIFACT: float(value)} for alpha, value in zip(alphas, soundness, strict=True)]
+    sound = [index for index, case in enumerate(found) if case.kind == SOUND]
+    reference, rest = sound[::2], sound[1::2]
+    names = {name for each in scores for name in each}
+    ladder = {name: np.sort([scores[i][name] for i in reference if name in scores[i]]) for name in names}
+
+    def suspicion(index: int) -> float:
+        # Ties count half, so that a score which is 1 for nearly everything says nothing there.
+        places = [
+            (np.searchsorted(ladder[name], value, "left") + np.searchsorted(ladder[name], value, "right"))
+            / (2 * len(ladder[name]))
+            for name, value in scores[index].items()
+        ]
+        return -float(min(places))
+
+    broken = np.array([suspicion(index) for index, case in enumerate(found) if case.kind == kind])
+    return area_under_roc(broken, np.array([suspicion(index) for index in rest]))
+
+
+def speed(config: FiltersConfig, layers: int = 24) -> dict[str, float]:
+    """Milliseconds for one layer, on one core: drawing, matting, alpha checks, the classifier."""
+    torch.set_num_threads(1)
+    generator, matter = load_generator(resolve_defaults(LayerFluxConfig())), matter_of(MattingConfig())
+    matter.setup()
+    judgement = shared_judgement(config.artifacts)
+    prompts = [(f"a red apple, flat style, {number}", number) for number in range(layers)]
+    size = generator.settings.layer_sizes[0]
+    generator.draw(prompts[:8], size)
+    begun = time.perf_counter()
+    raws = [raw for start in range(0, layers, 8) for raw in generator.draw(prompts[start : start + 8], size)]
+    drawing = time.perf_counter() - begun
+    begun = time.perf_counter()
+    mattes = [matter.matte(raw)[0] for raw in raws]
+    matting = time.perf_counter() - begun
+    spent = {"drawing": drawing, "matting": matting}
+    for name, score in (("alpha checks", alpha_scores), ("artifact classifier", judgement.layer)):
+        score(mattes[0], raws[0])
+        begun = time.perf_counter()
+        for rgba, raw in zip(mattes, raws, strict=True):
+            score(rgba, raw)
+        spent[name] = time.perf_counter() - begun
+    return {name: round(1000 * seconds / layers, 3) for name, seconds in spent.items()}
+
+
+def write_picture(found: Sequence[Case], config: FiltersConfig, path: Path, columns: int = 9) -> None:
+    """A row of sound samples and a row of each kind, with the score named after it."""
+    tiles, captions = [], []
+    for kind in (SOUND, *KINDS):
+        # Not neighbours: those are of one source.
+        of_kind = [case.sample for case in found if case.kind == kind]
+        chosen = [of_kind[index] for index in np.linspace(0, len(of_kind) - 1, columns).round().astype(int)]
+        for sample in chosen:
+            name = ARTIFACT if kind == SOUND else f"{ARTIFACT}_{kind}"
+            scores = scores_of(sample, config, None)
+            score = scores.get(name)
+            tiles.append(sample.rgba)
+            captions.append(f"{kind} {'' if score is None else f'{score:.3f}'}")
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(contact_sheet(tiles, columns, (104, 96), captions, gap=5)).save(path, optimize=True)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table for the model's card."""
+    lines = ["| samples | n | flagged by any score | area under the ROC curve | without the RGB before matting |",
+             "|---|---|---|---|---|"]  # fmt: skip
+    for row in rows:
+        areas = ("–" if area is None else f"{area:.3f}" for area in (row.area, row.area_without_raw))
+        lines.append(f"| {row.kind} | {row.samples} | {100 * row.flagged:.1f} % | {' | '.join(areas)} |")
+    return "\n".join(lines)
+
+
+def show(rows: Sequence[Row], thresholds: Scores) -> None:
+    """Prints the table."""
+    table = Table(title=f"flagged at the shipped thresholds, and areas under ROC curves ({machine()})")
+    for heading in ("samples", "n", "flagged", "area", "area without raw", "by"):
+        table.add_column(heading)
+    for row in rows:
+        by = sorted(row.by_score.items(), key=lambda item: -item[1])[:5]
+        table.add_row(
+            row.kind,
+            str(row.samples),
+            f"{100 * row.flagged:.1f} %",
+            *("–" if area is None else f"{area:.4f}" for area in (row.area, row.area_without_raw)),
+            ", ".join(f"{name} {100 * part:.0f}" for name, part in by),
+        )
+    Console(width=170).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sound", type=int, default=900, help="sound samples, about")
+    parser.add_argument("--broken", type=int, default=160, help="samples of each kind of defect")
+    parser.add_argument("--leave-one-out", type=float, metavar="MINUTES", help="train without each kind for so long")
+    parser.add_argument("--speed", action="store_true", help="measure times; wants a quiet machine")
+    parser.add_argument("--model", default=ArtifactsConfig().model, help="another classifier's folder")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="what is measured is written here")
+    parser.add_argument("--picture", type=Path, default=PICTURE)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    config = FiltersConfig(artifacts=ArtifactsConfig(model=arguments.model))
+    document: dict[str, Any] = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+    if arguments.speed:
+        document["milliseconds per layer"] = speed(config)
+        print(json.dumps(document["milliseconds per layer"], indent=1))
+    elif arguments.leave_one_out:
+        areas = leave_one_out(cases(arguments.sound, arguments.broken), arguments.leave_one_out)
+        document["leave one out"] = areas | {
+            "mean": float(np.mean(list(areas.values()))), "minimum": min(areas.values()),
+        }  # fmt: skip
+        print(json.dumps(document["leave one out"], indent=1))
+    else:
+        found = cases(arguments.sound, arguments.broken)
+        rows = measure(found, config)
+        show(rows, config.thresholds())
+        broken = [row for row in rows if row.kind != SOUND]
+        together = sum(row.flagged * row.samples for row in broken) / sum(row.samples for row in broken)
+        print(f"{len(found)} samples; of the broken ones {100 * together:.1f} % are flagged")
+        document |= {"rows": [vars(row) for row in rows], "broken flagged": together}
+        if REAL_LAYERS.is_dir():
+            count, flags = real_flags(config)
+            document["photo-like"] = {"pictures": count, "flagged": flags}
+            print(f"photo-like layers and scenes: {len(flags)} of {count} flagged {flags}")
+        write_picture(found, config, arguments.picture)
+        if config.artifacts == ArtifactsConfig():
+            write_section(config.artifacts.location / "README.md", "filters", markdown(rows))
+    arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

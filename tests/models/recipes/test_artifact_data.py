@@ -1,0 +1,76 @@
+"""What the artifact classifier learns from: labels that say no more than is known, parts that repeat themselves."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from filters.artifacts import KINDS, NEED_RAW
+from models.recipes import artifact_data
+from models.recipes.artifact_data import SOURCE_NAMES, UNKNOWN, Pictures, labels_of, load, part, without_raw
+from models.recipes.artifact_sources import DRAWN_BY_BACKEND
+from models.recipes.corruptions import APPLICABLE
+
+pytestmark = pytest.mark.usefixtures("emoji_font")
+
+
+def label(row: torch.Tensor, kind: str) -> int:
+    return int(row[-1] if kind == "any" else row[KINDS.index(kind)])
+
+
+def test_a_sound_sample_has_no_defect() -> None:
+    assert not labels_of([], known=True).any()
+
+
+def test_what_looks_like_the_defect_is_not_denied() -> None:
+    row = labels_of(["halo"], known=True)
+    assert (label(row, "halo"), label(row, "any")) == (1, 1)
+    assert label(row, "leftover") == UNKNOWN
+    assert label(row, "blur") == 0
+    both = labels_of(["halo", "leftover"], known=True)
+    assert label(both, "halo") == label(both, "leftover") == 1
+
+
+def test_without_the_drawing_nothing_is_said_of_what_only_it_shows() -> None:
+    rows = torch.stack([labels_of(kinds, known=True) for kinds in ([], ["cut"], ["blur"], ["halo", "noise"])])
+    blind = without_raw(rows)
+    for kind in NEED_RAW:
+        assert all(label(row, kind) == UNKNOWN for row in blind)
+    assert [label(row, "any") for row in blind] == [0, UNKNOWN, 1, 1]
+    assert label(blind[2], "blur") == 1
+    assert label(rows[1], "cut") == 1
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCE_NAMES if source not in DRAWN_BY_BACKEND])
+def test_a_part_holds_each_sound_sample_and_what_it_is_broken_to(source: str) -> None:
+    made = part(source, 0, 2, seed=1)
+    assert len(made) == 6
+    assert made.picture.shape[1:] == (128, 128, 4)
+    assert made.frame.shape[1:] == (64, 64, 3)
+    assert (made.labels[::3, -1] == 0).all()
+    used = {KINDS[index] for index in made.kind.tolist() if index != UNKNOWN}
+    assert used <= set(APPLICABLE[source])
+    again = part(source, 0, 2, seed=1)
+    assert all(torch.equal(tensor, getattr(again, name)) for name, tensor in vars(made).items())
+    assert not torch.equal(made.picture, part(source, 1, 2, seed=1).picture)
+
+
+def test_a_folder_is_filled_once_and_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifact_data, "TRAINING", {"text": 3, "wisp": 2})
+    monkeypatch.setattr(artifact_data, "_PART", 2)
+    artifact_data.build(tmp_path, 1, ["text", "wisp"])
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert files.keys() == {"text-0.safetensors", "text-1.safetensors", "wisp-0.safetensors"}
+    artifact_data.build(tmp_path, 1, ["text", "wisp"])
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
+    whole = load(tmp_path)
+    assert len(whole) == 15
+    assert torch.equal(whole.select(torch.arange(6)).picture, part("text", 0, 2, seed=1).picture)
+
+
+def test_a_selection_takes_rows_of_everything() -> None:
+    made = part("text", 0, 2, seed=1)
+    chosen = made.select(torch.tensor([4, 0]))
+    assert isinstance(chosen, Pictures)
+    assert torch.equal(chosen.labels, made.labels[[4, 0]])
+    assert torch.equal(chosen.picture[1], made.picture[0])
