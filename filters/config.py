@@ -18,8 +18,8 @@ from filters.safety import SafetyConfig
 class FiltersConfig(BaseModel):
     """Which scores flag a sample, and below what.
 
-    The defaults of `alpha…`, `artifact…` and `clip…` are measured by `benchmarks/filters.py`: few sound samples of any kind
-    are flagged by all scores together, most of those with a controlled corruption are, and no photo-like layer is.
+    The defaults of `alpha…`, `artifact…` and `clip…` are measured by `benchmarks/filters.py`: few sound samples of any
+    kind are flagged by all scores together, most of those with a controlled corruption are, and no photo-like layer is.
 
     Those of `composition` and `recomposition` leave room for what designs do on purpose. A layer may lie behind others
     while a quarter of it is seen, and behind one larger layer while two fifths of it are free. A picture keeps its
