@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from filters.aesthetics import AESTHETIC, Aesthetics
 from filters.alpha import ALPHA_SCORES, AlphaChecks
+from filters.artifacts import ARTIFACT_SCORES, ArtifactClassifier
 from filters.clip_alignment import CLIP_SCORES, ClipAlignment
 from filters.combined import COMBINED
 from filters.composition import COMPOSITION_SCORES, Composition
@@ -22,7 +23,7 @@ def config(**sections: object) -> FiltersConfig:
 
 def test_every_score_that_a_filter_gives_has_a_threshold() -> None:
     config = FiltersConfig()
-    given = {*ALPHA_SCORES, *CLIP_SCORES, *COMPOSITION_SCORES, AESTHETIC, SAFETY, RECOMPOSITION}
+    given = {*ALPHA_SCORES, *ARTIFACT_SCORES, *CLIP_SCORES, *COMPOSITION_SCORES, AESTHETIC, SAFETY, RECOMPOSITION}
     assert set(config.scores()) == {*given, COMBINED}
     assert set(config.scores()) - config.enabled() == {AESTHETIC, SAFETY, COMBINED}
     assert set(config.thresholds()) == config.enabled()
@@ -52,7 +53,7 @@ def test_a_filter_runs_while_one_of_its_scores_is_wanted() -> None:
         off = config(**{name: {"threshold": 0, "enabled": False} for name in names})
         return {type(each) for each in build_filters(off)}
 
-    assert without() >= {AlphaChecks, ClipAlignment, Composition, Recomposition}
+    assert without() >= {AlphaChecks, ArtifactClassifier, ClipAlignment, Composition, Recomposition}
     assert without(*ALPHA_SCORES[1:]) == without()
     assert without() - without(*CLIP_SCORES) == {ClipAlignment}
     assert without() - without(*COMPOSITION_SCORES, RECOMPOSITION) == {Composition, Recomposition}

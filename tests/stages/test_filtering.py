@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from filters.composition import COMPOSITION_SCORES, CONTRAST
+from filters.artifacts import OF_WHOLES
+from filters.composition import CONTRAST
 from filters.config import FiltersConfig
 from filters.duplicates import PERCEPTUAL_HASH, perceptual_hash
 from filters.recomposition import RECOMPOSITION
@@ -56,7 +57,8 @@ def test_every_score_of_the_configuration_is_given(stage: Filtering) -> None:
     (result,) = scored(stage, composed())
     # The sample has neither a text nor a merged image.
     assert {row.name for row in result.scores} == FiltersConfig().enabled() - {CONTRAST, RECOMPOSITION}
-    assert {row.name for row in result.scores if row.layer_index == WHOLE_IMAGE} == {"clip_whole"}
+    of_whole = {row.name for row in result.scores if row.layer_index == WHOLE_IMAGE}
+    assert of_whole == {"clip_whole", *(f"artifact_{kind}" for kind in OF_WHOLES)}
     thresholds = FiltersConfig().thresholds()
     assert [row for row in result.scores if row.layer_index == 0 and row.score < thresholds[row.name]] == []
 
@@ -75,7 +77,8 @@ def test_a_sample_is_scored_as_its_layers_were_when_drawn(stage: Filtering) -> N
     (checked,) = check.process([Matted(Drawn(draw, raw_of(STAR), (1, SIDE, SIDE), "", "", ""), STAR, (128, 128, 128))])
     assert isinstance(checked, CheckedLayer)
     (result,) = scored(stage, composed())
-    rows = [row for row in result.scores if row.layer_index == 0 and row.name not in COMPOSITION_SCORES]
+    rows = [row for row in result.scores if row.layer_index == 0 and row.name in checked.scores]
+    assert len(rows) == len(checked.scores)
     found = {row.name: row.score for row in rows}
     assert found == pytest.approx(dict(checked.scores))
 
