@@ -1,18 +1,17 @@
 """The transparent decoder: latents of all regions of a design back into RGBA, all of them jointly.
 
 A small vision transformer after ART (arXiv 2502.18364, section 3.3): one token per latent pixel, one 8 × 8 RGBA patch
-out of each, rotary positions (layer, y, x) on the canvas, attention over all regions of a design. What one region's
-latents leave open, such as opaque gray against transparent, the merged image and the other layers tell. Two things are
-ours. Attention stays within square windows of the canvas that hold all layers and shift by half from block to block
-(Swin, arXiv 2103.14030), so that time grows linearly with the canvas and the number of layers. And a linear map from
-latent to patch runs beside the transformer, which has only to learn what is not linear.
+out of each, rotary positions (layer, y, x) on the canvas, attention over all regions of a design. Three things are
+ours, which let a small one learn from little. Attention stays within windows that hold all layers. Each token is told
+the latents of the merged image and the background at its place: colour over a known background gives alpha away where
+one region's latents leave it open (opaque gray or transparent?). And patches are not read from tokens alone: a small
+network on each pixel sees the picture that the latents linearly stand for, here, in the merged image and in the
+background, and what the token has to say about the pixel.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Literal, Self
@@ -23,16 +22,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
-from torch.nn.utils.rnn import pad_sequence
 
 from art_model.regions import FIRST_FOREGROUND, Region, Regions
+from art_model.windowed_attention import Block, rotation_of, windows_of
 from layered.arrays import UInt8Array
 from layered.errors import UserError
 from layered.pixels import clear_hidden, round_to_uint8
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 
-_SIZE_STEP = 32  # windows whose numbers of tokens differ less share a batch
+_SEEN = 1 + FIRST_FOREGROUND  # at a token's place: its own region, merged image, background
 _ROLES = FIRST_FOREGROUND + 1  # merged, background, and any foreground: so the number of layers has no limit
 
 
@@ -43,10 +42,12 @@ class DecoderConfig(BaseModel):
         latent_channels: of the RGB autoencoder.
         patch: pixels of a latent pixel's side.
         width, heads, blocks, mlp: of the transformer; `mlp` is the hidden width.
+        pixel_features: what a token says about each of its pixels.
+        pixel_width: of the network on pixels.
         rope_axes: channels of a head for layer, y and x; even, in sum the width of a head.
         rope_theta: slowest wavelength of the rotary positions, in latent pixels over 2π.
         window: side of the windows of attention in latent pixels; even.
-        scope: how far attention reaches: all regions of a `design`, or each `region` alone.
+        scope: what is seen: all regions of a `design`, or each `region` alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +58,8 @@ class DecoderConfig(BaseModel):
     heads: int = Field(4, ge=1)
     blocks: int = Field(4, ge=1)
     mlp: int = Field(256, ge=1)
+    pixel_features: int = Field(8, ge=1)
+    pixel_width: int = Field(24, ge=1)
     rope_axes: tuple[int, int, int] = (4, 14, 14)
     rope_theta: float = Field(100.0, gt=1)
     window: int = Field(8, ge=2, multiple_of=2)
@@ -77,17 +80,22 @@ class TransparentDecoder(nn.Module):
     def __init__(self, config: DecoderConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or DecoderConfig()
-        pixels = 4 * config.patch**2
-        self.embed = nn.Linear(config.latent_channels, config.width)
+        pixels = config.patch**2
+        self.picture = nn.Linear(config.latent_channels, 3 * pixels)
+        self.embed = nn.Linear(_SEEN * config.latent_channels, config.width)
         self.role = nn.Embedding(_ROLES, config.width)
-        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(Block(config.width, config.heads, config.mlp) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, pixels)
-        self.linear_weight = nn.Parameter(torch.zeros(_ROLES, config.latent_channels, pixels))
-        self.linear_bias = nn.Parameter(torch.zeros(_ROLES, pixels))
+        self.head = nn.Linear(config.width, config.pixel_features * pixels)
+        self.pixels = nn.Sequential(
+            nn.Linear(3 * _SEEN + config.pixel_features, config.pixel_width),
+            nn.ReLU(),
+            nn.Linear(config.pixel_width, config.pixel_width),
+            nn.ReLU(),
+            nn.Linear(config.pixel_width, 4),
+        )
+        self.alpha = nn.Parameter(torch.tensor([1.0, 1.0, 0.5]))
         nn.init.normal_(self.role.weight, std=0.02)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, latents: Sequence[Tensor], regions: Regions) -> list[Tensor]:
         """One design.
@@ -119,16 +127,20 @@ class TransparentDecoder(nn.Module):
         tokens = torch.cat([own.flatten(1).T for own, _ in placed]).to(device)
         lengths = [own.shape[1] * own.shape[2] for own, _ in placed]
         roles = torch.tensor([min(region.layer, _ROLES - 1) for _, region in placed])
-        role_of_token = roles.repeat_interleave(torch.tensor(lengths)).to(device)
-        positions = torch.cat([self._positions(own, region) for own, region in placed]).to(device)
-        group = (
-            torch.arange(len(placed)) if self.config.scope == "region" else _numbers([len(own) for own, _ in samples])
+        positions = torch.cat([self._positions(own, region) for own, region in placed])
+        counts = [len(latents) for latents, _ in samples]
+        groups = torch.arange(len(placed)) if self.config.scope == "region" else _numbers(counts)
+        of_token = torch.tensor(lengths)
+        patches = self._patches(
+            tokens,
+            self._seen(positions, lengths, counts).to(device),
+            roles.repeat_interleave(of_token).to(device),
+            positions.to(device),
+            groups.repeat_interleave(of_token).to(device),
         )
-        group_of_token = group.repeat_interleave(torch.tensor(lengths)).to(device)
-        patches = self._patches(tokens, role_of_token, positions, group_of_token)
         by_region = torch.split_with_sizes(patches, lengths)
         pictures = [self._picture(patch, own) for patch, (own, _) in zip(by_region, placed, strict=True)]
-        ends = [0, *accumulate(len(latents) for latents, _ in samples)]
+        ends = [0, *accumulate(counts)]
         return [pictures[start:end] for start, end in pairwise(ends)]
 
     @torch.no_grad()
@@ -137,24 +149,45 @@ class TransparentDecoder(nn.Module):
         decoded = self(latents, regions)
         return [cut_to_box(rgba, region) for rgba, region in zip(decoded, regions.items, strict=True)]
 
-    def _patches(self, tokens: Tensor, roles: Tensor, positions: Tensor, groups: Tensor) -> Tensor:
-        """``[n, channels]`` to ``[n, 4 · patch²]``; only tokens of one group see each other."""
-        side = self.config.window
-        windows = [_windows(groups, positions, side, shift) for shift in (0, side // 2)]
-        rotation = _rotation(positions, self.config)
-        hidden = self.embed(tokens) + self.role(roles)
+    def _patches(self, tokens: Tensor, seen: Tensor, roles: Tensor, positions: Tensor, groups: Tensor) -> Tensor:
+        """RGBA ``[n, pixels, 4]`` from latents ``[n, channels]``; only tokens of one group see each other."""
+        config = self.config
+        # The row after the last token is what stands where nothing is to be seen.
+        latents = F.pad(tokens, (0, 0, 0, 1))[seen]
+        pictures = F.pad(self.picture(tokens), (0, 0, 0, 1))[seen].view(len(seen), 3 * _SEEN, -1)
+        windows = [windows_of(groups, positions, config.window, shift) for shift in (0, config.window // 2)]
+        rotation = rotation_of(positions, config.rope_axes, config.rope_theta)
+        hidden = self.embed(latents.flatten(1)) + self.role(roles)
         for number, block in enumerate(self.blocks):
             hidden = block(hidden, rotation, windows[number % 2])
-        patches: Tensor = self.head(self.norm(hidden)).float() + self.linear(tokens.float(), roles)
-        return patches
+        features = self.head(self.norm(hidden)).view(len(seen), config.pixel_features, -1)
+        found = self.pixels(torch.cat([pictures, features], 1).transpose(1, 2)).float()
+        alpha = self.alpha[roles][:, None, None].expand(-1, found.shape[1], 1)
+        rgba: Tensor = found + torch.cat([pictures[:, :3].transpose(1, 2).float(), alpha], -1)
+        return rgba
 
-    def linear(self, tokens: Tensor, roles: Tensor) -> Tensor:
-        """The part of the patches that is linear in the latent, by role: ``[n, channels]`` to ``[n, 4 · patch²]``."""
-        by_role = [
-            (tokens @ weight + bias) * (roles == role)[:, None]
-            for role, (weight, bias) in enumerate(zip(self.linear_weight, self.linear_bias, strict=True))
-        ]
-        return torch.stack(by_role).sum(0)
+    def _seen(self, positions: Tensor, lengths: Sequence[int], counts: Sequence[int]) -> Tensor:
+        """``[n, 3]``: for each token its own number and those of merged image and background at its place.
+
+        Where these have no token, and in a decoder that sees each region alone, the number is n, one behind the last.
+        """
+        total = len(positions)
+        seen = torch.full((total, _SEEN), total)
+        seen[:, 0] = torch.arange(total)
+        if self.config.scope == "region":
+            return seen
+        starts = [0, *accumulate(lengths)]
+        first = 0
+        for count in counts:
+            own = slice(starts[first], starts[first + count])
+            y, x = positions[own, 1:].long().unbind(1)
+            for column in range(1, _SEEN):
+                start, end = starts[first + column - 1], starts[first + column]
+                rows, columns = (positions[start:end, 1:].amax(0).long() + 1).tolist()
+                inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
+                seen[own, column] = torch.where(inside, start + y * columns + x, total)
+            first += count
+        return seen
 
     def _check(self, latents: Tensor, region: Region) -> None:
         patch = self.config.patch
@@ -172,7 +205,7 @@ class TransparentDecoder(nn.Module):
         return F.pad(torch.cartesian_prod(y + top, x + left), (1, 0), value=region.layer)
 
     def _picture(self, patches: Tensor, latents: Tensor) -> Tensor:
-        grid = patches.T.reshape(1, -1, *latents.shape[1:])
+        grid = patches.permute(2, 1, 0).reshape(1, -1, *latents.shape[1:])
         return F.pixel_shuffle(grid, self.config.patch)[0]
 
 
@@ -207,89 +240,6 @@ def load_decoder(folder: Path) -> TransparentDecoder:
     except (ValidationError, RuntimeError) as error:
         raise UserError(f"{folder}: no transparent decoder: {str(error).splitlines()[0]}") from error
     return decoder.eval().requires_grad_(False)
-
-
-class _Block(nn.Module):
-    """Attention and MLP, each after a layer norm and added to what came in."""
-
-    def __init__(self, config: DecoderConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.norm1 = nn.LayerNorm(config.width)
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.out = nn.Linear(config.width, config.width)
-        self.norm2 = nn.LayerNorm(config.width)
-        self.up = nn.Linear(config.width, config.mlp)
-        self.down = nn.Linear(config.mlp, config.width)
-
-    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], windows: _Windows) -> Tensor:
-        vectors = self.qkv(self.norm1(hidden)).unflatten(-1, (3, self.heads, -1))
-        turned = torch.cat([_rotated(vectors[:, :2], *rotation), vectors[:, 2:]], 1)
-        attended = windows.attend(turned).flatten(1)
-        hidden = hidden + self.out(attended)
-        added: Tensor = hidden + self.down(F.gelu(self.up(self.norm2(hidden)), approximate="tanh"))
-        return added
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Which tokens see each other.
-
-    Attributes:
-        batches: windows of similar size together: token numbers ``[windows, longest]``, and what is added to the
-            scores of those that only fill up, ``[windows, 1, 1, longest]``.
-        back: where in all the batches one after the other each token stands, ``[n]``.
-    """
-
-    batches: list[tuple[Tensor, Tensor]]
-    back: Tensor
-
-    def attend(self, vectors: Tensor) -> Tensor:
-        """Queries, keys and values ``[n, 3, heads, head width]`` to ``[n, heads, head width]``."""
-        gathered = vectors.index_select(0, torch.cat([tokens.flatten() for tokens, _ in self.batches]))
-        mixed = []
-        parts = torch.split_with_sizes(gathered, [tokens.numel() for tokens, _ in self.batches])
-        for part, (tokens, mask) in zip(parts, self.batches, strict=True):
-            query, key, value = part.view(*tokens.shape, *part.shape[1:]).permute(2, 0, 3, 1, 4)
-            # Written out: for windows this small it takes a third of the fused kernel's time on a CPU.
-            scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + mask.to(query.dtype)
-            mixed.append((scores.softmax(-1) @ value).transpose(1, 2).flatten(0, 1))
-        return torch.cat(mixed).index_select(0, self.back)
-
-
-def _windows(groups: Tensor, positions: Tensor, side: int, shift: int) -> _Windows:
-    """The windows of groups ``[n]`` at positions ``[n, 3]``: squares of `side` whose corners lie at its multiples."""
-    cells = torch.div(positions[:, 1:] + shift, side, rounding_mode="floor").long()
-    cells = cells - cells.amin(0)
-    rows, columns = (cells.amax(0) + 1).tolist()
-    window_of_token = (groups.to(cells) * rows + cells[:, 0]) * columns + cells[:, 1]
-    _, window_of_token, lengths = torch.unique(window_of_token, return_inverse=True, return_counts=True)
-    members = window_of_token.argsort(stable=True).split(lengths.tolist())
-    by_size: dict[int, list[Tensor]] = defaultdict(list)
-    for own in members:
-        by_size[-(-len(own) // _SIZE_STEP)].append(own)
-    padded = [pad_sequence(same, batch_first=True, padding_value=-1) for same in by_size.values()]
-    batches = [(own.clamp_min(0), torch.where(own < 0, -torch.inf, 0.0)[:, None, None]) for own in padded]
-    flat = torch.cat([own.flatten() for own in padded])
-    places = (flat >= 0).nonzero()[:, 0]
-    return _Windows(batches, places[flat[places].argsort()])
-
-
-def _rotation(positions: Tensor, config: DecoderConfig) -> tuple[Tensor, Tensor]:
-    """Cosines and sines ``[n, 1, 1, head width / 2]`` for positions ``[n, 3]``, one stretch of channels per axis."""
-    angles = []
-    for axis, channels in enumerate(config.rope_axes):
-        exponents = torch.arange(0, channels, 2, dtype=torch.float32, device=positions.device) / channels
-        angles.append(positions[:, axis, None] * config.rope_theta**-exponents)
-    angle = torch.cat(angles, 1)[:, None, None]
-    return angle.cos(), angle.sin()
-
-
-def _rotated(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Queries and keys ``[n, 2, heads, head width]``, turned; a pair is channel i and i + half."""
-    cos, sin = cos.to(vectors.dtype), sin.to(vectors.dtype)
-    one, other = vectors.chunk(2, -1)
-    return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
 
 
 def _numbers(counts: Sequence[int]) -> Tensor:

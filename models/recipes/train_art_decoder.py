@@ -35,7 +35,7 @@ SHIPPED: Final = TINY / "art" / "decoder"
 BATCH: Final = 6  # designs
 RATE, MUON_RATE = 2e-3, 3e-3
 WARMUP_STEPS: Final = 50
-LATENT_NOISE: Final = 0.1  # at most, in standard deviations: sampled latents are not perfect
+LATENT_NOISE: Final = 0.06  # at most, in standard deviations: sampled latents are not perfect
 HELD_OUT: Final = 40  # designs at the end of the last part, for the log
 _SPREAD_PART: Final = 0.3  # of the designs have their layers moved apart on the layer axis
 _FARTHEST_LAYER: Final = 51
@@ -96,31 +96,18 @@ def exact_pictures(example: Example) -> list[Tensor]:
     return pictures
 
 
-def fit_linear(decoder: TransparentDecoder, examples: Sequence[Example]) -> None:
-    """Sets the decoder's linear part to the least squares of the examples: colours weighted by alpha, and alpha."""
-    patch = decoder.config.patch
-    for role in range(FIRST_FOREGROUND + 1):
-        rows, targets = [], []
-        for example in examples:
-            for latents, picture, region in zip(
-                example.latents, exact_pictures(example), example.regions.items, strict=True
-            ):
-                if min(region.layer, FIRST_FOREGROUND) == role:
-                    rows.append(F.pad(latents.double().flatten(1).T, (0, 1), value=1.0))
-                    targets.append(F.pixel_unshuffle(picture.double()[None], patch)[0].flatten(1).T)
-        inputs, outputs = torch.cat(rows), torch.cat(targets)
-        alpha = outputs[:, 3 * patch**2 :]
-        solved = [torch.linalg.lstsq(inputs, alpha).solution]
-        for channel in range(3):
-            colors = outputs[:, channel * patch**2 : (channel + 1) * patch**2]
-            # One weighted problem per pixel of the patch; the small ridge decides pixels that are never visible.
-            gram = torch.einsum("nk,np,nl->pkl", inputs, alpha, inputs) + 1e-3 * torch.eye(inputs.shape[1]).double()
-            right = torch.einsum("nk,np->pk", inputs, alpha * colors)
-            solved.insert(channel, torch.linalg.solve(gram, right).T)
-        solution = torch.cat(solved, 1).float()
-        with torch.no_grad():
-            decoder.linear_weight[role] = solution[:-1]
-            decoder.linear_bias[role] = solution[-1]
+def fit_picture(decoder: TransparentDecoder, examples: Sequence[Example]) -> None:
+    """Sets the decoder's linear picture of a latent to the least squares fit of what was encoded."""
+    latents, patches = [], []
+    for example in examples:
+        for own, exact in zip(example.latents, exact_pictures(example), strict=True):
+            mixed = (0.5 * exact[3:] + 0.5) * exact[:3] * (exact[3:] > 0)
+            latents.append(F.pad(own.double().flatten(1).T, (0, 1), value=1.0))
+            patches.append(F.pixel_unshuffle(mixed.double()[None], decoder.config.patch)[0].flatten(1).T)
+    solution = torch.linalg.lstsq(torch.cat(latents), torch.cat(patches)).solution.float()
+    with torch.no_grad():
+        decoder.picture.weight.copy_(solution[:-1].T)
+        decoder.picture.bias.copy_(solution[-1])
 
 
 def train(steps: int, scope: Scope) -> None:
@@ -140,9 +127,9 @@ def train(steps: int, scope: Scope) -> None:
     if (folder / NAME).exists():
         step, spent = load_state(folder, decoder, average, optimizers)
     else:
-        fit_linear(decoder, trained[:300])
+        fit_picture(decoder, trained[:300])
         average.load_state_dict(decoder.state_dict())
-        print(f"linear {_report(decoder, held_out)}", flush=True)
+        print(f"start {_report(decoder, held_out)}", flush=True)
     begun = saved = time.time()
     losses: list[float] = []
     for batch in itertools.islice(_batches(trained, step), max(0, steps - step)):

@@ -1,4 +1,4 @@
-"""The transparent decoder's loss, its linear start, and a training of a few steps."""
+"""The transparent decoder's loss, its linear picture, and a training of a few steps."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from layered.image import LayeredImage
 from models.recipes import train_art_decoder as recipe
 from models.recipes.decoder_cache import Example, pictures_of, regions_in
 from models.recipes.decoder_designs import draw_decoder_design
-from models.recipes.train_art_decoder import composite, decoder_loss, exact_pictures, fit_linear
+from models.recipes.train_art_decoder import composite, decoder_loss, exact_pictures, fit_picture
 
 SEEDS = range(6)
 
@@ -69,33 +69,31 @@ def test_colour_counts_by_alpha() -> None:
     assert decoder_loss([found], [true], [example.regions]) < 1e-6
 
 
-def test_the_linear_start_is_the_least_squares_solution() -> None:
+def test_the_linear_picture_is_the_least_squares_solution() -> None:
     examples = [example_of(seed) for seed in SEEDS]
     decoder = TransparentDecoder()
-    fit_linear(decoder, examples)
+    fit_picture(decoder, examples)
 
-    def error() -> tuple[float, float]:
-        """Squared errors of the foregrounds' alpha and of their colours under alpha."""
-        alpha = color = 0.0
+    def error() -> float:
+        total = 0.0
         for example in examples:
-            with torch.no_grad():
-                found = decoder([own.float() for own in example.latents], example.regions)
-            for one, true in zip(found[2:], exact_pictures(example)[2:], strict=True):
-                alpha += float((one[3] - true[3]).square().sum())
-                color += float(((one[:3] - true[:3]).square() * true[3]).sum())
-        return alpha, color
+            for latents, exact in zip(example.latents, exact_pictures(example), strict=True):
+                with torch.no_grad():
+                    grid = decoder.picture(latents.float().permute(1, 2, 0)).permute(2, 0, 1)
+                mixed = (0.5 * exact[3:] + 0.5) * exact[:3] * (exact[3:] > 0)
+                total += float((torch.nn.functional.pixel_shuffle(grid, 8) - mixed).square().sum())
+        return total
 
     best = error()
     generator = torch.Generator().manual_seed(0)
-    for _ in range(4):
-        kept = decoder.linear_weight.detach().clone()
+    for weight in (decoder.picture.weight, decoder.picture.bias):
+        kept = weight.detach().clone()
+        for sign in (1, -1):
+            with torch.no_grad():
+                weight.copy_(kept + sign * 0.01 * torch.randn(kept.shape, generator=generator))
+            assert error() > best
         with torch.no_grad():
-            decoder.linear_weight.add_(0.02 * torch.randn(kept.shape, generator=generator))
-        worse = error()
-        assert worse[0] > best[0]
-        assert worse[1] > best[1]
-        with torch.no_grad():
-            decoder.linear_weight.copy_(kept)
+            weight.copy_(kept)
 
 
 def test_a_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
