@@ -153,7 +153,8 @@ def _record(order: Order, index: int, layer: Layer, model: ArtSettings) -> Layer
     wanted, request = order.brief.layers[index], order.request
     drawn = {
         "kind": "image",
-        "caption": wanted.caption or "",
+        # Any thing of the prompt may stand in any box, so nobody knows what this one shows.
+        "caption": "",
         "layout_box": wanted.box,
         "seed": noise_seed(request.seed, request.sample_id, index),
         "attempt": 0,

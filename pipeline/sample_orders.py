@@ -48,7 +48,8 @@ class Order:
     """One design to draw.
 
     Attributes:
-        brief: the layout that was asked for, with its captions.
+        brief: the layout that was asked for. Its base caption is that of the held background, or empty: the model
+            reads the prompt alone.
         request: what the model is given: text layers drawn, boxes of held layers as tight as these are.
         records: of the held layers, who drew them.
         base: who drew the held background, as provenance; empty where it is not held.
@@ -103,7 +104,8 @@ def _completed(brief: Brief, options: SampleOptions) -> Brief:
     if options.side is not None:
         brief = scaled(brief, options.side)
     if options.prompt is not None:
-        brief = brief.model_copy(update={"whole_caption": options.prompt})
+        # The brief's style is one of its words, which the prompt replaces.
+        brief = brief.model_copy(update={"whole_caption": options.prompt, "style": ""})
     if not brief.whole_caption.strip():
         raise UserError(f"{brief.id}: the prompt is empty: write a whole_caption, or give --prompt")
     return with_added(brief, options.add)
@@ -115,6 +117,8 @@ def _order(brief: Brief, options: SampleOptions, given: Given | None) -> Order:
             f"{brief.id}: its canvas {list(brief.canvas)} is not the held sample's, {list(given.brief.canvas)}"
         )
     held = given.held if given else Held()
+    kept = given.brief.base_caption if given and given.brief and held.background is not None else ""
+    brief = brief.model_copy(update={"base_caption": kept})
     boxes = {index: layer.placed_box() for index, layer in enumerate(brief.layers)}
     layers: dict[int, UInt8Array] = dict(held.layers)
     records = dict(given.records) if given else {}

@@ -68,6 +68,8 @@ def test_a_brief_becomes_a_layered_folder(model: Path, brief: Path, tmp_path: Pa
             assert record.layout_box == tuple(BRIEF["layers"][record.index]["box"])  # type: ignore[index]
         assert (sidecar.layers[0].model, sidecar.layers[0].licence) == ("random", "MIT")
         assert (sidecar.layers[2].model, sidecar.layers[2].text) == ("font", "Hi")
+        assert [layer.caption for layer in sidecar.layers] == ["", "", 'the text "Hi"']
+        assert sidecar.base_caption == ""
         assert sidecar.provenance["base_model"] == "random"
         assert sidecar.provenance["held"] == "2"
         assert sidecar.provenance["sampler_steps"] == "2"

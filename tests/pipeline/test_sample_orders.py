@@ -68,6 +68,7 @@ def test_without_a_layout_the_designer_draws_boxes() -> None:
 def test_a_prompt_and_a_side_go_over_the_brief(layout: Path) -> None:
     (order,) = read_orders(SampleOptions(prompt="two cats", layout=layout, side=64), DESIGNED)
     assert order.request.prompt == "two cats"
+    assert (order.brief.style, order.brief.base_caption) == ("", "")
     assert order.request.layout.canvas == (64, 64)
     assert order.request.layout.boxes[0] == Box(0, 0, 20, 20)
 
@@ -80,6 +81,7 @@ def test_an_added_layer_leaves_all_others_as_they_are(sample: str) -> None:
     np.testing.assert_array_equal(request.held.background, DESIGN.base)
     assert [request.held.layers[index] is not None for index in (0, 1)] == [True, True]
     assert dict(order.records) == dict(enumerate(SIDECAR.layers))
+    assert order.brief.base_caption == SIDECAR.base_caption
 
 
 def test_a_layout_beside_a_held_sample_gives_the_other_boxes(sample: str, tmp_path: Path) -> None:
