@@ -1,4 +1,4 @@
-"""Measures the tiny ART on held-out designs; the numbers go into its card and `benchmarks/results/art_sampling.json`.
+"""Measures the tiny ART on held-out designs; the numbers go into its card, `docs/benchmarks.md` and `benchmarks/results/`.
 
     python -m models.recipes.evaluate_art [--choose]
 
@@ -45,6 +45,7 @@ from models.vocabulary import load_vocabulary
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "benchmarks" / "results" / "art_sampling.json"
 PICTURE = REPOSITORY / "docs" / "images" / "art.png"
+BENCHMARKS = REPOSITORY / "docs" / "benchmarks.md"
 BATCH = 16
 EMPTY = 0.05  # of a box's pixels at least half opaque; exact sprites fill a fifth of theirs and more
 _MOST_DB = 60.0
@@ -295,7 +296,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=TINY / "art")
-    parser.add_argument("--designs", type=int, default=64, help="fewer for a trial, of which nothing is written")
+    parser.add_argument("--designs", type=int, default=64, help="fewer for a trial; nothing is written then")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--cfg", type=float, help="true CFG scale instead of the model's own")
     parser.add_argument("--choose", action="store_true", help="compare steps and guidance and do nothing else")
@@ -322,11 +323,11 @@ def main() -> None:
         "judge": judge.validity,
     }
     print(table(facts))
-    if arguments.designs == parser.get_default("designs"):
+    if arguments.designs == parser.get_default("designs") and arguments.model == TINY / "art":
         RESULTS.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
         Image.fromarray(picture(images[:16])).save(PICTURE, optimize=True)
-        if arguments.model == TINY / "art":
-            write_section(arguments.model / "README.md", "sampling", table(facts))
+        for page in (TINY / "art" / "README.md", BENCHMARKS):
+            write_section(page, "sampling", table(facts))
 
 
 if __name__ == "__main__":
