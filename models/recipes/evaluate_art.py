@@ -1,4 +1,4 @@
-"""Measures the tiny ART on held-out designs; the numbers go into its card, `docs/benchmarks.md` and `benchmarks/results/`.
+"""Measures the tiny ART on held-out designs, for its card, `docs/benchmarks.md` and `benchmarks/results/`.
 
     python -m models.recipes.evaluate_art [--choose]
 
