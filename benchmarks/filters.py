@@ -40,7 +40,7 @@ from models.recipes import artifact_data
 from models.recipes.artifact_data import Pictures, pictures_of
 from models.recipes.artifact_training import area_under_roc, logits_of, train
 from models.recipes.cards import write_section
-from models.recipes.corruptions import Sample
+from models.recipes.corruptions import APPLICABLE, Sample
 from models.recipes.drawings import CHECKPOINTS
 from stages.generator import load_generator
 from stages.layer_flux import LayerFluxConfig, resolve_defaults
@@ -56,7 +56,7 @@ PICTURE: Final = Path(__file__).resolve().parents[1] / "docs" / "images" / "filt
 @dataclass(frozen=True)
 class Row:
     """One kind of sample: how many, what part is flagged by anything, by each score, and the area under the ROC curve
-    of the score that is named after the kind, against sound samples, with the RGB before matting and without."""
+    of the score that is named after the kind, against sound samples of the same sources, with the raw and without."""
 
     kind: str
     samples: int
@@ -109,15 +109,16 @@ def flagged(scores: Scores, thresholds: Scores) -> frozenset[str]:
 
 
 def _area(found: Sequence[Case], scores: Sequence[Scores], kind: str) -> float | None:
-    """Area under the ROC curve of the score named after the kind, against sound samples; None where there is none."""
+    """Area under the ROC curve of the score named after the kind, against sound samples that could have it: garbled
+    letters against letters. None where there is no such score."""
     name = f"{ARTIFACT}_{kind}"
-    values = {
-        wanted: np.array([-s[name] for case, s in zip(found, scores, strict=True) if case.kind == wanted and name in s])
-        for wanted in (SOUND, kind)
-    }
-    if kind == SOUND or not all(each.size for each in values.values()):
+    values: dict[str, list[float]] = {SOUND: [], kind: []}
+    for case, each in zip(found, scores, strict=True):
+        if case.kind in values and name in each and kind in APPLICABLE[case.sample.source]:
+            values[case.kind].append(-each[name])
+    if not all(values.values()):
         return None
-    return area_under_roc(values[kind], values[SOUND])
+    return area_under_roc(np.array(values[kind]), np.array(values[SOUND]))
 
 
 def real_flags(config: FiltersConfig) -> tuple[int, dict[str, list[str]]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,13 @@ TRAINING: Final = {
     FAILURES: 1000,
 }  # fmt: skip
 """How many sound samples of each source are asked for, and how many failures of the embedded model."""
+
+HARD: Final = {
+    "seams": {"sprite": 2000, "object": 2000, "whole": 1600},
+    "lettering": {"text": 7000},
+    "malformed": {"sprite": 2000, "network": 600},
+}
+"""Kinds that are hard to see get more samples, each sound and broken, by source."""
 
 _PART: Final = 200
 _SEED: Final = 61  # the benchmark has another
@@ -175,25 +182,46 @@ def part(source: str, number: int, count: int, seed: int, times: int = 2) -> Pic
     return pictures_of(samples())
 
 
+def hard_part(source: str, kind: str, number: int, count: int, seed: int) -> Pictures:
+    """`count` sound samples of a source, each followed by itself with one kind of defect."""
+    rng = np.random.default_rng([seed, SOURCE_NAMES.index(source), KINDS.index(kind), number])
+
+    def samples() -> Iterator[tuple[Sample, list[str]]]:
+        for _ in range(count):
+            sample = SOURCES[source](rng)
+            yield sample, []
+            yield CORRUPTIONS[kind](sample, rng), [kind]
+
+    return pictures_of(samples())
+
+
 def failed_part(number: int, count: int, seed: int) -> Pictures:
     """The embedded model's own failures."""
     seeded = int(np.random.default_rng([seed, 99, number]).integers(2**31))
     return pictures_of((sample, ["malformed"]) for sample in sources.failures(count, seeded))
 
 
-def build(folder: Path, seed: int, wanted: Iterable[str] = TRAINING) -> None:
-    """Renders all parts of the wanted sources that the folder lacks."""
+def build(folder: Path, seed: int, wanted: Iterable[str] = (*TRAINING, *HARD)) -> None:
+    """Renders all parts of the wanted sources and hard kinds that the folder lacks."""
     folder.mkdir(parents=True, exist_ok=True)
-    for source in wanted:
-        for number, start in enumerate(range(0, TRAINING[source], _PART)):
-            path, count = folder / f"{source}-{number}.safetensors", min(_PART, TRAINING[source] - start)
-            if path.exists():
-                continue
-            rendered = failed_part if source == FAILURES else functools.partial(part, source)
-            pictures = rendered(number, count, seed)
-            save_file({name: tensor.contiguous() for name, tensor in vars(pictures).items()}, path.with_suffix(".tmp"))
-            path.with_suffix(".tmp").replace(path)
-            print(f"{path.name}: {len(pictures)} pictures", flush=True)
+    for name in wanted:
+        if name in HARD:
+            for source, count in HARD[name].items():
+                _fill(folder, f"{name}-{source}", count, functools.partial(hard_part, source, name), seed)
+        else:
+            rendered = failed_part if name == FAILURES else functools.partial(part, name)
+            _fill(folder, name, TRAINING[name], rendered, seed)
+
+
+def _fill(folder: Path, name: str, count: int, rendered: Callable[[int, int, int], Pictures], seed: int) -> None:
+    for number, start in enumerate(range(0, count, _PART)):
+        path = folder / f"{name}-{number}.safetensors"
+        if path.exists():
+            continue
+        pictures = rendered(number, min(_PART, count - start), seed)
+        save_file({key: tensor.contiguous() for key, tensor in vars(pictures).items()}, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").replace(path)
+        print(f"{path.name}: {len(pictures)} pictures", flush=True)
 
 
 def load(folder: Path) -> Pictures:
@@ -214,7 +242,7 @@ def load(folder: Path) -> Pictures:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sources", nargs="+", choices=list(TRAINING), default=list(TRAINING))
+    parser.add_argument("--sources", nargs="+", choices=[*TRAINING, *HARD], default=[*TRAINING, *HARD])
     torch.set_num_threads(1)
     build(FOLDER, _SEED, parser.parse_args().sources)
 

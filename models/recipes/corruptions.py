@@ -233,7 +233,8 @@ def noise(sample: Sample, rng: np.random.Generator) -> Sample:
 
 
 def seams(sample: Sample, rng: np.random.Generator) -> Sample:
-    """Straight joins across the picture: beyond each, it is shifted along it, or its light changes."""
+    """A straight join across the picture, sometimes two: beyond it the picture is shifted along it, lit otherwise, or
+    both."""
     shown = np.argwhere(sample.rgba[..., 3] > 127)
     if not len(shown):
         return sample
@@ -241,10 +242,11 @@ def seams(sample: Sample, rng: np.random.Generator) -> Sample:
     low, high = shown[:, axis].min(), shown[:, axis].max()
 
     def join() -> Sample:
-        at = round(low + (high - low) * rng.uniform(0.3, 0.7))
-        return (_slid if rng.random() < 0.6 else _relit)(sample, axis, at, rng)
+        at, way = round(low + (high - low) * rng.uniform(0.3, 0.7)), rng.random()
+        slid = _slid(sample, axis, at, rng) if way < 0.7 else sample
+        return _relit(slid, axis, at, rng) if way > 0.3 else slid
 
-    joined = _visibly(join, sample, 0.2)
+    joined = _visibly(join, sample, 0.25)
     return seams(joined, rng) if rng.random() < 0.2 else joined
 
 
@@ -323,7 +325,7 @@ def _visibly(change: Callable[[], Sample], sample: Sample, least: float) -> Samp
 
 def _slid(sample: Sample, axis: int, at: int, rng: np.random.Generator) -> Sample:
     """What lies beyond `at` is moved along the join."""
-    by = round(_extent(sample) * rng.uniform(0.07, 0.15)) * int(rng.choice([-1, 1]))
+    by = round(_extent(sample) * rng.uniform(0.08, 0.18)) * int(rng.choice([-1, 1]))
 
     def slide(values: FloatArray) -> FloatArray:
         moved = values.copy()
@@ -341,9 +343,9 @@ def _relit(sample: Sample, axis: int, at: int, rng: np.random.Generator) -> Samp
     rgb, alpha = own[half][..., :3], own[half][..., 3:]
     bright = float(rgb.sum()) / max(3 * float(alpha.sum()), 1e-6)
     if bright > 0.45 or rng.random() < 0.3:
-        lit = rgb * np.float32(rng.uniform(0.55, 0.75))
+        lit = rgb * np.float32(rng.uniform(0.45, 0.7))
     else:
-        part = np.float32(rng.uniform(0.2, 0.4))
+        part = np.float32(rng.uniform(0.25, 0.5))
         lit = rgb + part * (alpha - rgb)
     own[half] = np.concatenate([lit, alpha], axis=-1)
     return _repainted(sample, own)

@@ -1,7 +1,7 @@
 """Trains the artifact classifier and writes `models/layerprism-tiny/artifacts`.
 
     python -m models.recipes.artifact_data                       renders what it learns from, once
-    python -m models.recipes.train_artifacts --minutes 32        of one core
+    python -m models.recipes.train_artifacts --minutes 48        of one core
     python -m models.recipes.train_artifacts --decisions RUN --out DIR --minutes 2
 
 The third command goes on from the embedded classifier with what people decided in a run's review: reasons are labels,
@@ -91,7 +91,7 @@ def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> Art
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=32)
+    parser.add_argument("--minutes", type=float, default=48)
     parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
     parser.add_argument("--out", type=Path, help="where the fine-tuned classifier goes")
     arguments = parser.parse_args()
