@@ -405,7 +405,7 @@ def test_a_classifier_that_was_trained_further_scores_anew(small: Path, tmp_path
         {name: value if "head" not in name else -value for name, value in weights.items()}, folder / "model.safetensors"
     )
     chunks = files(out / "chunks", "*")
-    rework(small, out, ("filters",), *chosen, "filters.artifact.threshold=null")
+    rework(small, out, ("filters",), *chosen, *(f"filters.{name}.threshold=null" for name in ARTIFACT_SCORES))
     assert artifact_scores() != before
     assert files(out / "chunks", "*") == chunks
 
