@@ -46,7 +46,9 @@ def test_what_closed_forms_find_is_found_by_the_check_that_is_named_after_it(row
     assert rows[kind].by_score[f"alpha_{kind}"] >= 0.75
 
 
-@pytest.mark.xfail(reason="the classifier flags seven layers of the real scenes: it needs photo-like sound samples", strict=True)  # noqa: E501
+@pytest.mark.xfail(
+    reason="the classifier flags seven layers of the real scenes: it needs photo-like sound samples", strict=True
+)  # noqa: E501
 def test_no_photo_like_scene_is_flagged(shared_dir: Path) -> None:
     count, flags = real_flags(FiltersConfig())
     assert count > 20
