@@ -48,7 +48,7 @@ def test_what_closed_forms_find_is_found_by_the_check_that_is_named_after_it(row
 
 @pytest.mark.xfail(
     reason="the classifier flags seven layers of the real scenes: it needs photo-like sound samples", strict=True
-)  # noqa: E501
+)
 def test_no_photo_like_scene_is_flagged(shared_dir: Path) -> None:
     count, flags = real_flags(FiltersConfig())
     assert count > 20
