@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field
 
 from filters.config import FiltersConfig
-from layered.errors import UserError
 from pipeline.config_file import ConfigTree, KeyPath, merged, overridden, read_config_tree
+from pipeline.config_validation import validated
 from pipeline.executor_config import ExecutorConfig
 from pipeline.plan_config import PlanConfig
 from pipeline.report_config import ReportConfig
@@ -60,7 +57,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         UserError: for a missing or broken file, an unknown key (with the nearest valid one), or a wrong value; the
             message names the key, the file and the line.
     """
-    return _validated(read_config_tree(path, overrides, FILE_KEYS))
+    return validated(RunConfig, read_config_tree(path, overrides, FILE_KEYS))
 
 
 def config_of_values(
@@ -75,17 +72,7 @@ def config_of_values(
     tree = ConfigTree(values, {(): source})
     if fragment is not None:
         tree = merged(tree, read_config_tree(fragment, (), FILE_KEYS))
-    return _validated(overridden(tree, overrides))
-
-
-def _validated(tree: ConfigTree) -> RunConfig:
-    try:
-        # Through JSON, because strict validation of Python values refuses lists where tuples are wanted.
-        return RunConfig.model_validate_json(json.dumps(tree.values, default=str))
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise UserError(_describe(found[0], tree) + more) from None
+    return validated(RunConfig, overridden(tree, overrides))
 
 
 def config_schema() -> dict[str, Any]:
@@ -101,49 +88,3 @@ def config_schema() -> dict[str, Any]:
 def write_config_schema(path: Path) -> None:
     """Writes `config_schema` as JSON."""
     path.write_text(json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _describe(error: ErrorDetails, tree: ConfigTree) -> str:
-    path: KeyPath = error["loc"]
-    key = ".".join(map(str, path))
-    place = tree.place(path)
-    if error["type"] == "extra_forbidden":
-        names = _names_at(RunConfig, path[:-1])
-        close = difflib.get_close_matches(str(path[-1]), names, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"valid here: {', '.join(names)}"
-        return f"unknown key `{key}` in {place}; {hint}"
-    if error["type"] == "missing":
-        return f"the key `{key}` is missing in {place}"
-    if error["type"] == "value_error":
-        return f"`{key}` in {place}: {error['msg'].removeprefix('Value error, ')}"
-    message = error["msg"].replace("an object", "a mapping of keys to values").replace(" after validation", "")
-    message = message.replace("Tuple", "A list").replace("Input", "it")
-    return f"`{key}` in {place} is {json.dumps(error['input'], default=str)}: {message[0].lower()}{message[1:]}"
-
-
-def _names_at(model: type[BaseModel], path: KeyPath) -> list[str]:
-    """The keys that may stand under `path`."""
-    annotation: Any = model
-    for part in path:
-        annotation = _annotation_of(annotation, part)
-    return list(annotation.model_fields) if _is_model(annotation) else []
-
-
-def _annotation_of(annotation: Any, part: str | int) -> Any:
-    if _is_model(annotation):
-        return _unwrapped(annotation.model_fields[str(part)].annotation)
-    arguments = get_args(annotation)
-    return _unwrapped(arguments[-1] if get_origin(annotation) in (dict, Mapping) else arguments[0])
-
-
-def _unwrapped(annotation: Any) -> Any:
-    """The type inside `X | None` and `Annotated[X, …]`."""
-    if get_origin(annotation) is Annotated:
-        return _unwrapped(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return _unwrapped(next(each for each in get_args(annotation) if each is not type(None)))
-    return annotation
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
