@@ -1,0 +1,337 @@
+"""Which samples of a publication are learnt from, and how each of them is read.
+
+Everything but pixels is known from the manifest, so that a set of any size opens at once; pixels come by byte range, or
+shard after shard as a stream. The order of training is `position_order`'s: a pure function, so that a place in it is
+one integer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from layered.arrays import Size
+from layered.box import Box
+from layered.codec import decode_members
+from layered.errors import UserError
+from layered.image import Layer, LayeredImage
+from layered.pixels import resize, resize_rgb
+from layered.seeds import derive_seed
+from layered.sidecar import Sidecar
+from shards.manifest import MANIFEST_FILE, Placement, placement_of
+from shards.reader import Publication
+
+Verdict = Literal["pro", "keep", "undecided"]
+
+_PUBLICATION_OF_A_RUN: Final = "shards"
+
+
+class DataConfig(BaseModel):
+    """Which samples are learnt from.
+
+    Attributes:
+        publication: folder of a publication, or of a run that has one. In a configuration file the path is relative to
+            that file.
+        fingerprint: of the publication, at least 12 digits; another one is refused. Null takes what is there.
+        split: the only one that is read.
+        scores: lowest acceptable value by score name. It holds for the sample and for each layer; a sample that never
+            got the score is left out. What a person decided to keep stays, whatever its scores.
+        decisions: verdicts, of which ``undecided`` stands for none; empty takes all.
+        styles: style categories; empty takes all.
+        licences: the only ones allowed among a sample's layers; empty allows all.
+        min_layers, max_layers: foreground layers of a sample.
+        largest_side: of a canvas in pixels. Larger designs are scaled down to it, each layer for itself; null scales
+            nothing.
+        samples: at most so many, drawn evenly from all that pass; null takes all.
+        seed: of that draw.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    publication: str
+    fingerprint: str | None = Field(None, pattern=r"^[0-9a-f]{12,64}$")
+    split: str = "train"
+    scores: dict[str, float] = {}
+    decisions: tuple[Verdict, ...] = ()
+    styles: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    min_layers: int = Field(1, ge=0)
+    max_layers: int = Field(50, ge=1, le=100)
+    largest_side: int | None = Field(None, ge=16)
+    samples: int | None = Field(None, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _layers_are_possible(self) -> DataConfig:
+        if self.min_layers > self.max_layers:
+            raise ValueError(f"min_layers {self.min_layers} is above max_layers {self.max_layers}")
+        return self
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a sample without its pixels.
+
+    Attributes:
+        content: hash of all its files; another one, another sample.
+        canvas, boxes: as they are read, which is scaled down where that was asked for.
+    """
+
+    sample_id: str
+    content: str
+    canvas: Size
+    boxes: tuple[Box, ...]
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class LayeredDataset:
+    """The samples of a publication that pass, in the manifest's order.
+
+    Attributes:
+        records: of the samples that passed.
+        drops: how many samples did not pass by reason, each counted once.
+        licences: of all layers of the samples that passed, sorted.
+    """
+
+    config: DataConfig
+    publication: Publication
+    records: tuple[Record, ...]
+    drops: Mapping[str, int]
+    licences: tuple[str, ...]
+
+    @classmethod
+    def open(cls, config: DataConfig) -> LayeredDataset:
+        """Filters a publication.
+
+        Raises:
+            UserError: when the publication is missing, is not the pinned one or lacks a shard; when the configuration
+                names a split, score or style that it does not have; when no sample passes.
+        """
+        publication = Publication.open(_publication_folder(Path(config.publication)))
+        _check_fingerprint(publication, config.fingerprint)
+        rows: list[dict[str, Any]] = publication.manifest.to_pylist()
+        _check_names(publication.path, config, rows)
+        drops: Counter[str] = Counter()
+        passed = []
+        for row in rows:
+            reason = _reason_against(row, config)
+            if reason is None:
+                passed.append(row)
+            else:
+                drops[reason] += 1
+        if config.samples is not None and len(passed) > config.samples:
+            drops[f"beyond samples {config.samples}"] = len(passed) - config.samples
+            passed = _drawn(passed, config.samples, config.seed)
+        if not passed:
+            found = "; ".join(f"{number} {reason}" for reason, number in drops.items())
+            raise UserError(f"{publication.path}: no sample passes the data configuration ({found}): allow more")
+        _check_shards(publication.path, [placement_of(row) for row in passed])
+        records = tuple(_record(row, config.largest_side) for row in passed)
+        licences = sorted({licence for row in passed for licence in row["licences"]})
+        return cls(config, publication, records, dict(drops), tuple(licences))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def report(self) -> str:
+        """How many samples are learnt from, and why others are not, in one line."""
+        total = len(self.records) + sum(self.drops.values())
+        reasons = "".join(f"; {number} left out: {reason}" for reason, number in self.drops.items())
+        return f"{len(self.records)} of {total} samples of {self.publication.path}{reasons}"
+
+    def sample(self, sample_id: str) -> tuple[LayeredImage, Sidecar]:
+        """One sample by byte range, scaled down where that was asked for.
+
+        Raises:
+            KeyError: for a sample that did not pass.
+            UserError: when the sample is damaged; shard and file are named.
+        """
+        record, placement = self._by_id[sample_id], self.publication.placement(sample_id)
+        try:
+            members = self.publication.members(sample_id)
+        except (OSError, ValueError) as error:
+            raise _damaged(self.publication.path / placement.shard, sample_id, str(error)) from error
+        return self._decoded(record, placement, members)
+
+    def stream(self) -> Iterator[tuple[Record, LayeredImage, Sidecar]]:
+        """All samples, shard after shard by webdataset, without one seek: what object stores and disks like best.
+
+        Raises:
+            UserError: when a sample is damaged or its shard ends before it comes.
+        """
+        import webdataset
+
+        expected = iter(self.records)
+        try:
+            for sample_id, members in self._streamed_members(webdataset):
+                record = next(expected)
+                if sample_id != record.sample_id:
+                    raise self._misplaced(record)
+                yield record, *self._decoded(record, self.publication.placement(sample_id), members)
+        except (OSError, tarfile.TarError) as error:
+            raise UserError(f"{self.publication.path}: a shard cannot be read ({error}): copy it again") from error
+        if (missing := next(expected, None)) is not None:
+            raise self._misplaced(missing)
+
+    def _streamed_members(self, webdataset: Any) -> Iterator[tuple[str, dict[str, bytes]]]:
+        shards = dict.fromkeys(self.publication.placement(record.sample_id).shard for record in self.records)
+        urls = [str(self.publication.path / shard) for shard in shards]
+        # The stream is one reader's, also where torch.distributed runs: who builds a cache builds all of it.
+        samples = webdataset.WebDataset(urls, shardshuffle=False, nodesplitter=_whole, workersplitter=_whole)
+        for sample in samples:
+            if sample["__key__"] in self._by_id:
+                yield sample["__key__"], {name: data for name, data in sample.items() if not name.startswith("__")}
+
+    def _misplaced(self, record: Record) -> UserError:
+        shard = self.publication.path / self.publication.placement(record.sample_id).shard
+        return _damaged(shard, record.sample_id, "it is not where the manifest says")
+
+    def _decoded(
+        self, record: Record, placement: Placement, members: Mapping[str, bytes]
+    ) -> tuple[LayeredImage, Sidecar]:
+        shard = self.publication.path / placement.shard
+        for member in placement.members:
+            if hashlib.sha256(members.get(member.name, b"")).hexdigest() != member.sha256:
+                raise _damaged(shard, record.sample_id, f"{member.name} does not have the published sha256")
+        try:
+            image, sidecar = decode_members(members)
+        except ValueError as error:
+            raise _damaged(shard, record.sample_id, str(error)) from error
+        return (image, sidecar) if record.canvas == image.canvas else _scaled(image, sidecar, record)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Record]:
+        return {record.sample_id: record for record in self.records}
+
+
+def position_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order in which an epoch visits ``count`` things: a permutation ``[count]``, a function of nothing else."""
+    return np.random.default_rng(derive_seed(seed, "", -1, epoch, "order")).permutation(count)
+
+
+def _publication_folder(folder: Path) -> Path:
+    inside = folder / _PUBLICATION_OF_A_RUN
+    return inside if not (folder / MANIFEST_FILE).is_file() and (inside / MANIFEST_FILE).is_file() else folder
+
+
+def _check_fingerprint(publication: Publication, wanted: str | None) -> None:
+    if wanted is not None and not publication.fingerprint.startswith(wanted):
+        raise UserError(
+            f"{publication.path} has changed: its fingerprint is {publication.fingerprint[:12]}, but {wanted[:12]} is "
+            f"pinned; use the former set (shards@{wanted[:12]}), or pin this one and start anew"
+        )
+
+
+def _check_names(path: Path, config: DataConfig, rows: list[dict[str, Any]]) -> None:
+    """A name that nothing has is a mistake, not a filter."""
+    known = {
+        "split": ({config.split}, {row["split"] for row in rows}),
+        "scores": (set(config.scores), {score["name"] for row in rows for score in row["scores"]}),
+        "styles": (set(config.styles), {row["style"] for row in rows}),
+    }
+    for key, (wanted, existing) in known.items():
+        if unknown := sorted(wanted - existing):
+            raise UserError(
+                f"data.{key}: {path} has no {unknown[0]!r}; it has {', '.join(sorted(existing)) or 'none at all'}"
+            )
+
+
+def _reason_against(row: Mapping[str, Any], config: DataConfig) -> str | None:
+    """The first reason to leave a row of the manifest out, or None."""
+    if row["split"] != config.split:
+        return f"split {row['split']}"
+    decision = row["decision"] or "undecided"
+    if config.decisions and decision not in config.decisions:
+        return f"decision {decision}"
+    if config.styles and row["style"] not in config.styles:
+        return "style"
+    if config.licences and not set(row["licences"]) <= set(config.licences):
+        return "licence"
+    if row["layer_count"] < config.min_layers:
+        return f"fewer than {config.min_layers} layers"
+    if row["layer_count"] > config.max_layers:
+        return f"more than {config.max_layers} layers"
+    if decision == "undecided":
+        for name, minimum in config.scores.items():
+            values = [score["score"] for score in row["scores"] if score["name"] == name]
+            if not values:
+                return f"no score {name}"
+            if not all(value >= minimum for value in values):  # a score that is not a number passes nothing
+                return f"{name} below {minimum:g}"
+    return None
+
+
+def _drawn(rows: list[dict[str, Any]], count: int, seed: int) -> list[dict[str, Any]]:
+    """A part of the rows in their order; which ones depends on each sample's id alone."""
+    lots = {row["sample_id"]: derive_seed(seed, row["sample_id"], -1, 0, "subset") for row in rows}
+    chosen = set(sorted(lots, key=lambda sample_id: (lots[sample_id], sample_id))[:count])
+    return [row for row in rows if row["sample_id"] in chosen]
+
+
+def _check_shards(path: Path, placements: list[Placement]) -> None:
+    ends: dict[str, int] = {}
+    for placement in placements:
+        last = max(member.offset + member.size for member in placement.members)
+        ends[placement.shard] = max(last, ends.get(placement.shard, 0))
+    for shard, end in ends.items():
+        file = path / shard
+        if not file.is_file():
+            raise UserError(f"{file} is missing: copy the whole publication, or publish again")
+        if file.stat().st_size < end:
+            raise UserError(f"{file} is cut off at {file.stat().st_size} of {end} bytes: copy it again")
+
+
+def _record(row: Mapping[str, Any], largest_side: int | None) -> Record:
+    hashes = "".join(f"{member['name']} {member['sha256']}\n" for member in row["members"])
+    canvas: Size = (row["canvas"][0], row["canvas"][1])
+    boxes = tuple(Box.of(box) for box in row["layer_boxes"])
+    target = _scaled_canvas(canvas, largest_side)
+    return Record(
+        row["sample_id"],
+        hashlib.sha256(hashes.encode()).hexdigest(),
+        target,
+        tuple(_scaled_box(box, canvas, target) for box in boxes),
+        row["whole_caption"],
+    )
+
+
+def _scaled_canvas(canvas: Size, largest_side: int | None) -> Size:
+    if largest_side is None or max(canvas) <= largest_side:
+        return canvas
+    factor = largest_side / max(canvas)
+    return max(1, round(canvas[0] * factor)), max(1, round(canvas[1] * factor))
+
+
+def _scaled_box(box: Box, canvas: Size, target: Size) -> Box:
+    return box if canvas == target else box.scaled(target[0] / canvas[0], target[1] / canvas[1])
+
+
+def _scaled(image: LayeredImage, sidecar: Sidecar, record: Record) -> tuple[LayeredImage, Sidecar]:
+    layers = tuple(
+        Layer(resize(layer.pixels, box.size), box) for layer, box in zip(image.layers, record.boxes, strict=True)
+    )
+    described = tuple(
+        layer.model_copy(update={"box": (box.x0, box.y0, box.x1, box.y1)})
+        for layer, box in zip(sidecar.layers, record.boxes, strict=True)
+    )
+    scaled = LayeredImage(resize_rgb(image.base, record.canvas), layers)
+    return scaled, sidecar.model_copy(update={"canvas": record.canvas, "layers": described})
+
+
+def _whole(shards: Iterator[Any]) -> Iterator[Any]:
+    return shards
+
+
+def _damaged(shard: Path, sample_id: str, what: str) -> UserError:
+    return UserError(f"{shard}: sample {sample_id} is damaged ({what}): copy the shard again, or publish again")
