@@ -23,7 +23,10 @@ from PIL import Image
 from art_model.checkpoint import Art, load_art
 from art_model.request import Held, Layout, SampleRequest
 from art_model.sampling import SamplerSettings, sample_batch, settings_for
+from evaluation.concepts import empty_or_repeated, found
+from evaluation.intervals import Rate, mean_rate
 from evaluation.judge import Judge, load_judge
+from evaluation.similarity import psnr
 from layered.arrays import UInt8Array
 from layered.image import LayeredImage
 from layered.rendering import contact_sheet
@@ -47,8 +50,6 @@ RESULTS = REPOSITORY / "benchmarks" / "results" / "art_sampling.json"
 PICTURE = REPOSITORY / "docs" / "images" / "art.png"
 BENCHMARKS = REPOSITORY / "docs" / "benchmarks.md"
 BATCH = 16
-EMPTY = 0.05  # of a box's pixels at least half opaque; exact sprites fill a fifth of theirs and more
-_MOST_DB = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,50 +91,6 @@ def sampled(
     return images
 
 
-def found(judge: Judge, image: LayeredImage, labels: Sequence[str]) -> int:
-    """How many labels are shown: matched one to one with the layers, and ranked first for the layer they got."""
-    layers = [layer.pixels for layer in image.layers]
-    best = judge.best_labels(layers)
-    matched = judge.match(layers, labels)
-    return sum(number >= 0 and best[number] == label for number, label in zip(matched, labels, strict=True))
-
-
-def empty_or_repeated(judge: Judge, image: LayeredImage) -> int:
-    """Layers that show nothing, or a thing that a layer below them shows already; no prompt asks for two of a kind."""
-    bad, seen = 0, set()
-    for layer, label in zip(image.layers, judge.best_labels([each.pixels for each in image.layers]), strict=True):
-        empty = (layer.pixels[..., 3] > 127).mean() < EMPTY
-        bad += bool(empty or label in seen)
-        if not empty:
-            seen.add(label)
-    return bad
-
-
-def psnr(one: UInt8Array, other: UInt8Array) -> float:
-    """In decibels, of 8-bit pictures; equal ones have 60."""
-    error = np.square(one.astype(np.float64) - other).mean()
-    return min(_MOST_DB, float(10 * np.log10(255**2 / max(error, 1e-9))))
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A part of a whole that was counted design by design."""
-
-    counts: Sequence[float]
-    totals: Sequence[float]
-
-    def as_json(self) -> dict[str, Any]:
-        """The rate with its 95 % interval, by the bootstrap over designs."""
-        counts, totals = np.array(self.counts, float), np.array(self.totals, float)
-        draws = np.random.default_rng(0).integers(len(counts), size=(2000, len(counts)))
-        low, high = np.percentile(counts[draws].sum(1) / totals[draws].sum(1), (2.5, 97.5))
-        return {"value": round(counts.sum() / totals.sum(), 4), "interval": [round(low, 4), round(high, 4)]}
-
-
-def mean_of(values: Sequence[float]) -> dict[str, Any]:
-    return Rate(values, [1.0] * len(values)).as_json()
-
-
 def measured(judge: Judge, wanted: Sequence[Case], images: Sequence[LayeredImage]) -> dict[str, Any]:
     """What the judge finds in the images, and whether their layers add up to their own merged images."""
     named = [len(case.caption.named) for case in wanted]
@@ -153,7 +110,7 @@ def measured(judge: Judge, wanted: Sequence[Case], images: Sequence[LayeredImage
     }
     recomposed = [psnr(image.whole(), image.merged) for image in images if image.merged is not None]
     if recomposed:
-        facts["recomposition_psnr"] = mean_of(recomposed)
+        facts["recomposition_psnr"] = mean_rate(recomposed).as_json()
     by_count: dict[str, Any] = {}
     for count in sorted(set(layers)):
         rows = [number for number, own in enumerate(layers) if own == count]
@@ -193,12 +150,12 @@ def held_facts(
     added, asked = _added(art, wanted, settings)
     shown = [judge.best_labels([image.layers[place].pixels])[0] for image, (place, _) in zip(added, asked, strict=True)]
     facts = {
-        "image_to_layers_psnr": mean_of(own),
-        "image_to_layers_psnr_of_shuffled_images": mean_of(strange),
+        "image_to_layers_psnr": mean_rate(own).as_json(),
+        "image_to_layers_psnr_of_shuffled_images": mean_rate(strange).as_json(),
         "image_to_layers_right_thing_in_its_box": Rate(right, [len(each) for each in labels]).as_json(),
-        "added_layer_shows_what_was_asked": mean_of(
+        "added_layer_shows_what_was_asked": mean_rate(
             [float(label == named) for label, (_, named) in zip(shown, asked, strict=True)]
-        ),
+        ).as_json(),
     }
     return facts, taken_apart
 
