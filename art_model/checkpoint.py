@@ -275,8 +275,10 @@ def _from_pretrained(kind: Any, folder: Path, **options: Any) -> Any:
 
 
 def _save_encoder(folder: Path, encoder: Any) -> None:
-    """Writes a text encoder in float16 without changing the one in memory."""
-    halved = {name: weight.half() for name, weight in encoder.state_dict().items()}
+    """Writes a text encoder in float16 without changing the one in memory; tied weights are written once."""
+    weights = encoder.state_dict()
+    once = {weight.data_ptr(): weight.half() for weight in weights.values()}
+    halved = {name: once[weight.data_ptr()] for name, weight in weights.items()}
     encoder.config.dtype, kept = torch.float16, encoder.config.dtype
     try:
         encoder.save_pretrained(folder, state_dict=halved)

@@ -38,6 +38,7 @@ def test_a_model_can_be_saved_with_all_its_parts(art: Art, tmp_path: Path) -> No
     torch.testing.assert_close(after.pooled, before.pooled)
     stored = load_file(tmp_path / "whole" / "text_encoder_2" / "model.safetensors")
     assert {weight.dtype for weight in stored.values()} == {torch.float16}
+    assert "encoder.embed_tokens.weight" not in stored, "the embedding is tied to the shared one"
     assert next(art.text.text_encoder_2.parameters()).dtype == torch.float32
     picture = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(again.vae.encode(picture).latent_dist.mean, art.vae.encode(picture).latent_dist.mean)
