@@ -1,4 +1,4 @@
-"""Transparent pictures into the latents of an ordinary RGB autoencoder, region by region.
+"""Transparent pictures into the latents of an ordinary RGB autoencoder, region by region, and what it draws of them.
 
 ART (arXiv 2502.18364, section 3.3) writes alpha into colour, (0.5α + 0.5)·RGB with RGB in −1…1, so that any frozen RGB
 autoencoder can take it. What is invisible must be mid-gray, 0, first: zeros at rest would be −1 and read as opaque dark
@@ -80,6 +80,30 @@ def encode_samples(
             for (s, i), own in zip(part, encoded[:, :, cut : cut + height, cut : cut + width], strict=True):
                 latents[s][i] = own.clone()
     return latents
+
+
+@torch.no_grad()
+def decode_regions(vae: Any, latents: Sequence[Tensor], *, batch: int = 8) -> list[Tensor]:
+    """What the RGB autoencoder itself draws of regions' latents: (0.5α + 0.5)·RGB, which is not yet transparent.
+
+    Args:
+        latents: ``[channels, h, w]`` each, as `encode_regions` gives them; equal sizes share a batch.
+
+    Returns:
+        Per region float32 ``[3, factor · h, factor · w]`` in −1…1.
+    """
+    groups: dict[torch.Size, list[int]] = defaultdict(list)
+    for index, own in enumerate(latents):
+        groups[own.shape].append(index)
+    pictures = [torch.empty(0)] * len(latents)
+    for members in groups.values():
+        for start in range(0, len(members), batch):
+            part = members[start : start + batch]
+            stacked = torch.stack([latents[index] for index in part]).to(device=vae.device, dtype=vae.dtype)
+            decoded = vae.decode(stacked / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)).sample
+            for index, own in zip(part, decoded.float().clamp(-1, 1), strict=True):
+                pictures[index] = own.clone()
+    return pictures
 
 
 def _margin(region: Region, margin: int) -> int:

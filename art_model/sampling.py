@@ -244,7 +244,7 @@ def _finished(art: Art, design: _Design) -> LayeredImage:
         tokens_to_latents(design.tokens[own], region.rows, region.columns)
         for own, region in zip(regions.slices, regions.items, strict=True)
     ]
-    decoded = art.decoder.decode(latents, regions)
+    decoded = art.decoder.decode(art.vae, latents, regions)
     held = design.request.held
     merged = _opaque(decoded[MERGED] if held.merged is None else held.merged)
     base = _opaque(decoded[BACKGROUND] if held.background is None else held.background)

@@ -4,9 +4,9 @@ A small vision transformer after ART (arXiv 2502.18364, section 3.3): one token 
 out of each, rotary positions (layer, y, x) on the canvas, attention over all regions of a design. Three things are
 ours, which let a small one learn from little. Attention stays within windows that hold all layers. Each token is told
 the latents of the merged image and the background at its place: colour over a known background gives alpha away where
-one region's latents leave it open (opaque gray or transparent?). And patches are not read from tokens alone: a small
-network on each pixel sees the picture that the latents linearly stand for, here, in the merged image and in the
-background, and what the token has to say about the pixel.
+one region's latents leave it open (opaque gray or transparent?). And patches are not drawn from nothing: a small
+network on each pixel sees what the RGB autoencoder draws here, in the merged image and in the background, and what the
+token has to say about the pixel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
+from art_model.autoencoder import decode_regions
 from art_model.regions import FIRST_FOREGROUND, Region, Regions
 from art_model.windowed_attention import Block, rotation_of, windows_of
 from layered.arrays import UInt8Array
@@ -81,7 +82,6 @@ class TransparentDecoder(nn.Module):
         super().__init__()
         self.config = config = config or DecoderConfig()
         pixels = config.patch**2
-        self.picture = nn.Linear(config.latent_channels, 3 * pixels)
         self.embed = nn.Linear(_SEEN * config.latent_channels, config.width)
         self.role = nn.Embedding(_ROLES, config.width)
         self.blocks = nn.ModuleList(Block(config.width, config.heads, config.mlp) for _ in range(config.blocks))
@@ -97,20 +97,21 @@ class TransparentDecoder(nn.Module):
         self.alpha = nn.Parameter(torch.tensor([1.0, 1.0, 0.5]))
         nn.init.normal_(self.role.weight, std=0.02)
 
-    def forward(self, latents: Sequence[Tensor], regions: Regions) -> list[Tensor]:
+    def forward(self, latents: Sequence[Tensor], drawn: Sequence[Tensor], regions: Regions) -> list[Tensor]:
         """One design.
 
         Args:
             latents: per region ``[channels, height, width]`` of its aligned box, as `encode_regions` gives them.
+            drawn: what `decode_regions` makes of them, ``[3, patch · height, patch · width]``.
             regions: merged and background first.
 
         Returns:
             Per region ``[4, aligned height, aligned width]``: straight RGB in −1…1 and alpha in 0…1, both apart from
             what a linear output overshoots.
         """
-        return self.packed([(latents, regions)])[0]
+        return self.packed([(latents, drawn, regions)])[0]
 
-    def packed(self, samples: Sequence[tuple[Sequence[Tensor], Regions]]) -> list[list[Tensor]]:
+    def packed(self, samples: Sequence[tuple[Sequence[Tensor], Sequence[Tensor], Regions]]) -> list[list[Tensor]]:
         """`forward` for many designs of any sizes at once; none sees another.
 
         Raises:
@@ -118,43 +119,51 @@ class TransparentDecoder(nn.Module):
         """
         placed = [
             (own, region)
-            for latents, regions in samples
+            for latents, _, regions in samples
             for own, region in zip(latents, regions.items, strict=True)
         ]  # fmt: skip
-        for own, region in placed:
-            self._check(own, region)
+        pictures = [picture for _, drawn, _ in samples for picture in drawn]
+        for (own, region), picture in zip(placed, pictures, strict=True):
+            self._check(own, picture, region)
         device = self.head.weight.device
         tokens = torch.cat([own.flatten(1).T for own, _ in placed]).to(device)
+        colors = torch.cat([self._of_tokens(picture) for picture in pictures]).to(device)
         lengths = [own.shape[1] * own.shape[2] for own, _ in placed]
         roles = torch.tensor([min(region.layer, _ROLES - 1) for _, region in placed])
         positions = torch.cat([self._positions(own, region) for own, region in placed])
-        counts = [len(latents) for latents, _ in samples]
+        counts = [len(latents) for latents, *_ in samples]
         groups = torch.arange(len(placed)) if self.config.scope == "region" else _numbers(counts)
         of_token = torch.tensor(lengths)
         patches = self._patches(
             tokens,
+            colors,
             self._seen(positions, lengths, counts).to(device),
             roles.repeat_interleave(of_token).to(device),
             positions.to(device),
             groups.repeat_interleave(of_token).to(device),
         )
         by_region = torch.split_with_sizes(patches, lengths)
-        pictures = [self._picture(patch, own) for patch, (own, _) in zip(by_region, placed, strict=True)]
+        decoded = [self._picture(patch, own) for patch, (own, _) in zip(by_region, placed, strict=True)]
         ends = [0, *accumulate(counts)]
-        return [pictures[start:end] for start, end in pairwise(ends)]
+        return [decoded[start:end] for start, end in pairwise(ends)]
 
     @torch.no_grad()
-    def decode(self, latents: Sequence[Tensor], regions: Regions) -> list[UInt8Array]:
-        """Per region straight 8-bit RGBA of its exact box; RGB is 0 where alpha is 0."""
-        decoded = self(latents, regions)
+    def decode(self, vae: Any, latents: Sequence[Tensor], regions: Regions) -> list[UInt8Array]:
+        """Per region straight 8-bit RGBA of its exact box; RGB is 0 where alpha is 0. `vae` made the latents."""
+        decoded = self(latents, decode_regions(vae, latents), regions)
         return [cut_to_box(rgba, region) for rgba, region in zip(decoded, regions.items, strict=True)]
 
-    def _patches(self, tokens: Tensor, seen: Tensor, roles: Tensor, positions: Tensor, groups: Tensor) -> Tensor:
-        """RGBA ``[n, pixels, 4]`` from latents ``[n, channels]``; only tokens of one group see each other."""
+    def _patches(
+        self, tokens: Tensor, colors: Tensor, seen: Tensor, roles: Tensor, positions: Tensor, groups: Tensor
+    ) -> Tensor:
+        """RGBA ``[n, pixels, 4]`` from latents ``[n, channels]`` and drawn colours ``[n, 3, pixels]``.
+
+        Only tokens of one group see each other.
+        """
         config = self.config
         # The row after the last token is what stands where nothing is to be seen.
         latents = F.pad(tokens, (0, 0, 0, 1))[seen]
-        pictures = F.pad(self.picture(tokens), (0, 0, 0, 1))[seen].view(len(seen), 3 * _SEEN, -1)
+        pictures = F.pad(colors, (0, 0, 0, 0, 0, 1))[seen].flatten(1, 2)
         windows = [windows_of(groups, positions, config.window, shift) for shift in (0, config.window // 2)]
         rotation = rotation_of(positions, config.rope_axes, config.rope_theta)
         hidden = self.embed(latents.flatten(1)) + self.role(roles)
@@ -189,20 +198,26 @@ class TransparentDecoder(nn.Module):
             first += count
         return seen
 
-    def _check(self, latents: Tensor, region: Region) -> None:
-        patch = self.config.patch
-        wanted = (self.config.latent_channels, region.aligned.height // patch, region.aligned.width // patch)
-        if tuple(latents.shape) != wanted:
-            raise ValueError(
-                f"layer {region.layer}: latents of shape {list(latents.shape)} where its aligned box "
-                f"{region.aligned.as_list()} needs {list(wanted)}"
-            )
+    def _check(self, latents: Tensor, drawn: Tensor, region: Region) -> None:
+        patch, size = self.config.patch, (region.aligned.height, region.aligned.width)
+        wanted = self.config.latent_channels, size[0] // patch, size[1] // patch
+        for what, found, shape in (("latents", latents, wanted), ("a drawn picture", drawn, (3, *size))):
+            if tuple(found.shape) != shape:
+                raise ValueError(
+                    f"layer {region.layer}: {what} of shape {list(found.shape)} where its aligned box "
+                    f"{region.aligned.as_list()} needs {list(shape)}"
+                )
 
     def _positions(self, latents: Tensor, region: Region) -> Tensor:
         """``[h · w, 3]``: layer, y, x in latent pixels of the canvas; negative where the region overflows."""
         y, x = (torch.arange(size, dtype=torch.float32) for size in latents.shape[1:])
         top, left = region.aligned.y0 // self.config.patch, region.aligned.x0 // self.config.patch
         return F.pad(torch.cartesian_prod(y + top, x + left), (1, 0), value=region.layer)
+
+    def _of_tokens(self, drawn: Tensor) -> Tensor:
+        """A picture ``[3, h, w]`` cut into its tokens' patches ``[n, 3, pixels]``."""
+        patch = self.config.patch
+        return F.pixel_unshuffle(drawn[None], patch)[0].flatten(1).T.reshape(-1, 3, patch**2)
 
     def _picture(self, patches: Tensor, latents: Tensor) -> Tensor:
         grid = patches.permute(2, 1, 0).reshape(1, -1, *latents.shape[1:])

@@ -82,7 +82,7 @@ def real_designs() -> list[LayeredImage]:
 def through_decoder(vae: Any, decoder: TransparentDecoder) -> RoundTrip:
     def decoded(image: LayeredImage) -> LayeredImage:
         regions = regions_in(image)
-        pictures = decoder.decode(encode_regions(vae, pictures_of(image), regions), regions)
+        pictures = decoder.decode(vae, encode_regions(vae, pictures_of(image), regions), regions)
         layers = (Layer(rgba, layer.box) for rgba, layer in zip(pictures[2:], image.layers, strict=True))
         return LayeredImage(pictures[1][..., :3], tuple(layers), merged=pictures[0][..., :3])
 
@@ -185,7 +185,7 @@ def margins(vae: Any, decoder: TransparentDecoder, designs: Sequence[LayeredImag
         for image in inside:
             regions = regions_in(image)
             crops = encode_regions(vae, pictures_of(image), regions, margin=margin)
-            decoded = [decoder.decode(latents, regions) for latents in (crops, full[id(image)])]
+            decoded = [decoder.decode(vae, latents, regions) for latents in (crops, full[id(image)])]
             for index, layer in enumerate(image.layers, start=2):
                 one, other = crops[index], full[id(image)][index]
                 ratio = float(10 * torch.log10(other.square().mean() / (one - other).square().mean().clamp_min(1e-9)))

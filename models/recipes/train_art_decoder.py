@@ -27,15 +27,14 @@ from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 from art_model.regions import FIRST_FOREGROUND, Regions
 from art_model.transparent_decoder import DecoderConfig, TransparentDecoder, save_decoder
 from models import TINY
-from models.recipes.decoder_cache import Example, parts, read_examples
+from models.recipes.decoder_cache import Example, drawn_colors, parts, read_examples
 from models.recipes.drawings import CHECKPOINTS
 from models.recipes.training_state import NAME, load_average_state, load_state, save_state
 
 SHIPPED: Final = TINY / "art" / "decoder"
-BATCH: Final = 6  # designs
+BATCH: Final = 4  # designs
 RATE, MUON_RATE = 2e-3, 3e-3
 WARMUP_STEPS: Final = 50
-LATENT_NOISE: Final = 0.06  # at most, in standard deviations: sampled latents are not perfect
 HELD_OUT: Final = 40  # designs at the end of the last part, for the log
 _SPREAD_PART: Final = 0.3  # of the designs have their layers moved apart on the layer axis
 _FARTHEST_LAYER: Final = 51
@@ -96,20 +95,6 @@ def exact_pictures(example: Example) -> list[Tensor]:
     return pictures
 
 
-def fit_picture(decoder: TransparentDecoder, examples: Sequence[Example]) -> None:
-    """Sets the decoder's linear picture of a latent to the least squares fit of what was encoded."""
-    latents, patches = [], []
-    for example in examples:
-        for own, exact in zip(example.latents, exact_pictures(example), strict=True):
-            mixed = (0.5 * exact[3:] + 0.5) * exact[:3] * (exact[3:] > 0)
-            latents.append(F.pad(own.double().flatten(1).T, (0, 1), value=1.0))
-            patches.append(F.pixel_unshuffle(mixed.double()[None], decoder.config.patch)[0].flatten(1).T)
-    solution = torch.linalg.lstsq(torch.cat(latents), torch.cat(patches)).solution.float()
-    with torch.no_grad():
-        decoder.picture.weight.copy_(solution[:-1].T)
-        decoder.picture.bias.copy_(solution[-1])
-
-
 def train(steps: int, scope: Scope) -> None:
     torch.manual_seed(73)
     decoder = TransparentDecoder(DecoderConfig(scope=scope))
@@ -127,9 +112,7 @@ def train(steps: int, scope: Scope) -> None:
     if (folder / NAME).exists():
         step, spent = load_state(folder, decoder, average, optimizers)
     else:
-        fit_picture(decoder, trained[:300])
         average.load_state_dict(decoder.state_dict())
-        print(f"start {_report(decoder, held_out)}", flush=True)
     begun = saved = time.time()
     losses: list[float] = []
     for batch in itertools.islice(_batches(trained, step), max(0, steps - step)):
@@ -138,8 +121,7 @@ def train(steps: int, scope: Scope) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = peak * rate
         rng = np.random.default_rng([74, step])
-        torch.manual_seed(step)
-        samples = [(_noised(example), _spread(example.regions, rng)) for example in batch]
+        samples = [_seen(each, _spread(each.regions, rng)) for each in batch]
         with torch.autocast("cpu", torch.bfloat16):
             decoded = decoder.packed(samples)
         loss = decoder_loss(decoded, [exact_pictures(each) for each in batch], [each.regions for each in batch])
@@ -187,9 +169,8 @@ def _batches(examples: Sequence[Example], step: int) -> Iterator[list[Example]]:
         step += 1
 
 
-def _noised(example: Example) -> list[Tensor]:
-    strength = LATENT_NOISE * torch.rand(())
-    return [own.float() + strength * torch.randn(own.shape) for own in example.latents]
+def _seen(example: Example, regions: Regions) -> tuple[list[Tensor], list[Tensor], Regions]:
+    return [own.float() for own in example.latents], drawn_colors(example), regions
 
 
 def _spread(regions: Regions, rng: np.random.Generator) -> Regions:
@@ -223,7 +204,7 @@ def _report(decoder: TransparentDecoder, examples: Sequence[Example]) -> str:
     sums = torch.zeros(3, 2, dtype=torch.float64)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for example in examples:
-            found = decoder([own.float() for own in example.latents], example.regions)
+            found = decoder(*_seen(example, example.regions))
             true = exact_pictures(example)
             for one, exact in zip(found[FIRST_FOREGROUND:], true[FIRST_FOREGROUND:], strict=True):
                 color = (one[:3].clamp(-1, 1) - exact[:3]).square() / 4 * exact[3]
@@ -242,7 +223,7 @@ def _folder(scope: Scope) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--scope", choices=["design", "region"], default="design")
     parser.add_argument("--export", action="store_true", help="only write the trained joint decoder")
     arguments = parser.parse_args()

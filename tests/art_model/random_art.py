@@ -27,7 +27,6 @@ def random_art(folder: Path, *, guidance: float | None = None, layer_embedding_r
         layer_embedding_rows=layer_embedding_rows,
     )
     decoder = TransparentDecoder(DecoderConfig(width=32, heads=2, blocks=1, mlp=32, rope_axes=(4, 6, 6)))
-    torch.nn.init.normal_(decoder.picture.weight, std=0.3)  # so that pixels differ
     save_transformer(folder / "transformer", transformer, torch.bfloat16)
     save_decoder(decoder, folder / "decoder")
     others: tuple[Part, ...] = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "vae")

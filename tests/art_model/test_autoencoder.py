@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
-from art_model.autoencoder import MARGIN, encode_regions, encode_samples, prepare
+from art_model.autoencoder import MARGIN, decode_regions, encode_regions, encode_samples, prepare
 from art_model.regions import Regions, regions_of
 from layered.arrays import UInt8Array
 from layered.box import Box
@@ -29,6 +29,9 @@ class PatchVae:
 
     def encode(self, images: Tensor) -> Any:
         return SimpleNamespace(latent_dist=SimpleNamespace(mean=F.pixel_unshuffle(images, 8)))
+
+    def decode(self, latents: Tensor) -> Any:
+        return SimpleNamespace(sample=F.pixel_shuffle(latents, 8))
 
 
 def random_rgba(box: Box, seed: int) -> UInt8Array:
@@ -139,3 +142,15 @@ def test_the_margin_brings_the_embedded_autoencoder_nearer_to_a_full_canvas() ->
 
     assert distance(MARGIN) < 0.3 * distance(0)
     assert distance(MARGIN) < 0.01
+
+
+@given(design=designs())
+@settings(max_examples=15, deadline=None)
+def test_what_was_encoded_is_drawn_again(design: tuple[list[UInt8Array], Regions]) -> None:
+    images, regions = design
+    vae = PatchVae(scaling=0.3611, shift=0.1159)
+    for image, region, drawn in zip(
+        images, regions.items, decode_regions(vae, encode_regions(vae, images, regions), batch=2), strict=True
+    ):
+        assert drawn.shape == (3, region.aligned.height, region.aligned.width)
+        torch.testing.assert_close(drawn[(slice(None), *region.inner().pixels())], prepare(image), atol=1e-5, rtol=0)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -209,9 +210,9 @@ def test_held_parts_are_never_taken_from_the_decoder_but_it_sees_their_latents(a
     seen: list[list[Tensor]] = []
     real = art.decoder.decode
 
-    def decode(latents: list[Tensor], regions: Regions) -> list[np.ndarray]:
+    def decode(vae: Any, latents: list[Tensor], regions: Regions) -> list[np.ndarray]:
         seen.append(latents)
-        return real(latents, regions)
+        return real(vae, latents, regions)
 
     art.decoder = SimpleNamespace(decode=decode)  # type: ignore[assignment]
     layers = random_layers()

@@ -49,6 +49,11 @@ def random_latents(regions: Regions, seed: int = 0, channels: int = 3) -> list[T
     return [torch.randn(channels, 2 * r.rows, 2 * r.columns, generator=generator) for r in regions.items]
 
 
+def random_drawn(regions: Regions, seed: int = 100) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.rand(3, r.aligned.height, r.aligned.width, generator=generator) * 2 - 1 for r in regions.items]
+
+
 @st.composite
 def layouts(draw: st.DrawFn) -> Regions:
     boxes = []
@@ -62,9 +67,9 @@ def layouts(draw: st.DrawFn) -> Regions:
 @settings(max_examples=20, deadline=None)
 def test_designs_decoded_together_are_those_decoded_alone_and_have_their_regions_size(several: list[Regions]) -> None:
     decoder = random_decoder()
-    samples = [(random_latents(regions, number), regions) for number, regions in enumerate(several)]
-    for (latents, regions), together in zip(samples, decoder.packed(samples), strict=True):
-        for one, other, region in zip(decoder(latents, regions), together, regions.items, strict=True):
+    samples = [(random_latents(own, n), random_drawn(own, n + 9), own) for n, own in enumerate(several)]
+    for sample, together in zip(samples, decoder.packed(samples), strict=True):
+        for one, other, region in zip(decoder(*sample), together, sample[2].items, strict=True):
             assert one.shape == (4, region.aligned.height, region.aligned.width)
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
@@ -72,10 +77,11 @@ def test_designs_decoded_together_are_those_decoded_alone_and_have_their_regions
 def test_attention_reaches_the_window_and_no_farther() -> None:
     config = DecoderConfig(**(SMALL.model_dump() | {"blocks": 1}))
     decoder, regions = random_decoder(config), regions_of((128, 64), [])
-    latents = random_latents(regions)
-    before = decoder(latents, regions)
+    latents, drawn = random_latents(regions), random_drawn(regions)
+    before = decoder(latents, drawn, regions)
     latents[1][:, 0, 0] += 1  # the background's first token lies in the left one of two windows
-    changed = [(one - other).abs().amax(0) > 0 for one, other in zip(before, decoder(latents, regions), strict=True)]
+    after = decoder(latents, drawn, regions)
+    changed = [(one - other).abs().amax(0) > 0 for one, other in zip(before, after, strict=True)]
     for own in changed:
         assert own[:, :64].float().mean() > 0.9  # rectifiers may be silent here and there
         assert not own[:, 64:].any()
@@ -84,13 +90,15 @@ def test_attention_reaches_the_window_and_no_farther() -> None:
 def test_windows_equal_attention_under_a_mask() -> None:
     decoder = random_decoder()
     regions = regions_of((100, 80), [Box(-20, 10, 50, 60), Box(30, 30, 90, 100)])
-    latents = random_latents(regions)
-    found = torch.cat([own.flatten() for own in decoder(latents, regions)])
-    oracle = torch.cat([own.flatten() for own in dense_decode(decoder, latents, regions)])
+    latents, drawn = random_latents(regions), random_drawn(regions)
+    found = torch.cat([own.flatten() for own in decoder(latents, drawn, regions)])
+    oracle = torch.cat([own.flatten() for own in dense_decode(decoder, latents, drawn, regions)])
     torch.testing.assert_close(found, oracle, atol=1e-5, rtol=1e-4)
 
 
-def dense_decode(decoder: TransparentDecoder, latents: list[Tensor], regions: Regions) -> list[Tensor]:
+def dense_decode(
+    decoder: TransparentDecoder, latents: list[Tensor], drawn: list[Tensor], regions: Regions
+) -> list[Tensor]:
     """The decoder written out: one big attention, a mask for the windows, complex numbers for the rotation."""
     config = decoder.config
     rows = []
@@ -119,7 +127,8 @@ def dense_decode(decoder: TransparentDecoder, latents: list[Tensor], regions: Re
     nothing = torch.zeros(1, tokens.shape[1])
     seen = [[at.get((layer, *row[1:]), len(rows)) for layer in (row[0], 0, 1)] for row in rows]
     latents_seen = torch.cat([tokens, nothing])[torch.tensor(seen)]
-    pictures = torch.cat([decoder.picture(tokens), torch.zeros(1, 192)])[torch.tensor(seen)]
+    colors = [own.unfold(1, 8, 8).unfold(2, 8, 8).permute(1, 2, 0, 3, 4).reshape(-1, 3, 64) for own in drawn]
+    pictures = torch.cat([*colors, torch.zeros(1, 3, 64)])[torch.tensor(seen)]
     hidden = decoder.embed(latents_seen.flatten(1)) + decoder.role(roles)
     blocks: list[Any] = list(decoder.blocks)
     for number, block in enumerate(blocks):
@@ -134,10 +143,10 @@ def dense_decode(decoder: TransparentDecoder, latents: list[Tensor], regions: Re
     features = decoder.head(decoder.norm(hidden)).view(len(rows), config.pixel_features, 64)
     patches = torch.empty(len(rows), 4, 64)
     for pixel in range(64):
-        colors = pictures.view(len(rows), 3, 3, 64)[..., pixel]
-        said = torch.cat([colors.flatten(1), features[..., pixel]], 1)
+        shown = pictures[..., pixel]
+        said = torch.cat([shown.flatten(1), features[..., pixel]], 1)
         patches[..., pixel] = decoder.pixels(said)
-        patches[:, :3, pixel] += colors[:, 0]
+        patches[:, :3, pixel] += shown[:, 0]
         patches[:, 3, pixel] += decoder.alpha[roles]
     decoded = []
     for patch, own in zip(torch.split_with_sizes(patches, [own[0].numel() for own in latents]), latents, strict=True):
@@ -148,37 +157,41 @@ def dense_decode(decoder: TransparentDecoder, latents: list[Tensor], regions: Re
 
 
 @pytest.mark.parametrize(("scope", "sees"), [("design", True), ("region", False)])
-def test_a_foreground_sees_the_merged_image_unless_regions_stay_alone(scope: str, sees: bool) -> None:
+@pytest.mark.parametrize("of_merged", ["latents", "drawn"])
+def test_a_foreground_sees_the_merged_image_unless_regions_stay_alone(scope: str, sees: bool, of_merged: str) -> None:
     decoder = random_decoder(DecoderConfig(**(SMALL.model_dump() | {"scope": scope})))
     regions = regions_of((64, 64), [Box(16, 16, 48, 48)])
-    latents = random_latents(regions)
-    before = decoder(latents, regions)[2]
-    latents[0] = latents[0] + 1
-    assert torch.equal(before, decoder(latents, regions)[2]) != sees
+    inputs = {"latents": random_latents(regions), "drawn": random_drawn(regions)}
+    before = decoder(**inputs, regions=regions)[2]
+    inputs[of_merged][0] = inputs[of_merged][0] + 1
+    assert torch.equal(before, decoder(**inputs, regions=regions)[2]) != sees
 
 
 def test_a_region_alone_decodes_alike_wherever_its_windows_lie_alike() -> None:
     decoder = random_decoder(DecoderConfig(**(SMALL.model_dump() | {"scope": "region"})))
     boxes = [Box(10, 20, 70, 60).shifted(dx, dy) for dx, dy in ((0, 0), (64, 0), (-128, 192))]
     first, *others = (regions_of((128, 128), [box]) for box in boxes)
-    latents = random_latents(first)
+    inputs = random_latents(first), random_drawn(first)
     for other in others:
-        torch.testing.assert_close(decoder(latents, first)[2], decoder(latents, other)[2], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(decoder(*inputs, first)[2], decoder(*inputs, other)[2], atol=1e-4, rtol=1e-3)
 
 
 def test_any_number_of_layers_is_decoded() -> None:
     regions = regions_of((64, 64), [Box(n % 40, n % 30, n % 40 + 20, n % 30 + 20) for n in range(60)])
-    decoded = random_decoder().decode(random_latents(regions), regions)
-    assert [picture.shape for picture in decoded[2:]] == [(20, 20, 4)] * 60
+    decoded = random_decoder()(random_latents(regions), random_drawn(regions), regions)
+    cut = [cut_to_box(rgba, region) for rgba, region in zip(decoded, regions.items, strict=True)]
+    assert [picture.shape for picture in cut[2:]] == [(20, 20, 4)] * 60
 
 
 def test_latents_must_fit_their_regions() -> None:
     decoder, regions = random_decoder(), regions_of((32, 32), [])
-    latents = random_latents(regions)
+    latents, drawn = random_latents(regions), random_drawn(regions)
     with pytest.raises(ValueError, match=r"layer 1: latents of shape \[3, 4, 3\]"):
-        decoder([latents[0], latents[1][:, :, :3]], regions)
+        decoder([latents[0], latents[1][:, :, :3]], drawn, regions)
+    with pytest.raises(ValueError, match=r"layer 1: a drawn picture of shape \[3, 32, 16\]"):
+        decoder(latents, [drawn[0], drawn[1][:, :, :16]], regions)
     with pytest.raises(ValueError, match="argument 2"):
-        decoder(latents[:1], regions)
+        decoder(latents[:1], drawn[:1], regions)
 
 
 def test_pixels_are_rounded_clipped_and_cut_to_the_exact_box() -> None:
@@ -194,8 +207,8 @@ def test_a_saved_decoder_loads_in_half_precision(tmp_path: Path) -> None:
     save_decoder(decoder, tmp_path / "decoder")
     loaded = load_decoder(tmp_path / "decoder")
     assert loaded.config == decoder.config
-    latents = random_latents(regions)
-    for one, other in zip(decoder(latents, regions), loaded(latents, regions), strict=True):
+    inputs = random_latents(regions), random_drawn(regions), regions
+    for one, other in zip(decoder(*inputs), loaded(*inputs), strict=True):
         torch.testing.assert_close(one, other, atol=2e-2, rtol=1e-2)
 
 
@@ -239,11 +252,15 @@ def design(color: Color, opacity: int) -> LayeredImage:
     return LayeredImage(base, tuple(layers))
 
 
-def encoded(image: LayeredImage) -> tuple[list[Tensor], Regions]:
+@pytest.fixture(scope="module")
+def vae() -> Any:
     ensure_torchvision()
     from diffusers import AutoencoderKL
 
-    vae = AutoencoderKL.from_pretrained(TINY / "vae", torch_dtype=torch.float32)
+    return AutoencoderKL.from_pretrained(TINY / "vae", torch_dtype=torch.float32)
+
+
+def encoded(vae: Any, image: LayeredImage) -> tuple[list[Tensor], Regions]:
     full = [np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]) for rgb in (image.whole(), image.base)]
     regions = regions_of(image.canvas, [layer.box for layer in image.layers])
     return encode_regions(vae, [*full, *(layer.pixels for layer in image.layers)], regions), regions
@@ -254,10 +271,10 @@ def encoded(image: LayeredImage) -> tuple[list[Tensor], Regions]:
     [((128, 128, 128), 255), ((0, 0, 0), 255), ((255, 255, 255), 255), ((200, 30, 60), 128), ((128, 128, 128), 128)],
 )
 def test_gray_black_and_semi_transparent_objects_come_back(
-    shipped: TransparentDecoder, color: Color, opacity: int
+    shipped: TransparentDecoder, vae: Any, color: Color, opacity: int
 ) -> None:
     image = design(color, opacity)
-    for layer, found in zip(image.layers, shipped.decode(*encoded(image))[2:], strict=True):
+    for layer, found in zip(image.layers, shipped.decode(vae, *encoded(vae, image))[2:], strict=True):
         true_alpha, alpha = (pixels[..., 3].astype(float) / 255 for pixels in (layer.pixels, found))
         assert np.abs(true_alpha - alpha).mean() < 0.1
         visible = layer.pixels[..., 3] > 0
@@ -271,9 +288,9 @@ def test_the_shipped_decoder_is_joint_and_small(shipped: TransparentDecoder) -> 
     assert sum(file.stat().st_size for file in (TINY / "art" / "decoder").iterdir()) <= 1_300_000
 
 
-def test_layers_far_apart_on_the_layer_axis_decode_like_neighbours(shipped: TransparentDecoder) -> None:
-    latents, regions = encoded(design((200, 30, 60), 255))
+def test_layers_far_apart_on_the_layer_axis_decode_like_neighbours(shipped: TransparentDecoder, vae: Any) -> None:
+    latents, regions = encoded(vae, design((200, 30, 60), 255))
     moved = replace(regions, items=(*regions.items[:2], *(replace(r, layer=r.layer + 45) for r in regions.items[2:])))
-    near, far = (shipped.decode(latents, own) for own in (regions, moved))
+    near, far = (shipped.decode(vae, latents, own) for own in (regions, moved))
     for one, other in zip(near[2:], far[2:], strict=True):
         assert np.abs(one[..., 3].astype(int) - other[..., 3]).mean() < 8
