@@ -120,7 +120,7 @@ def read_settings(folder: Path) -> ArtSettings:
     Raises:
         UserError: when there is no model, or one that this version cannot read.
     """
-    path = _model_folder(folder) / SETTINGS_FILE
+    path = model_folder(folder) / SETTINGS_FILE
     try:
         return ArtSettings.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -138,14 +138,14 @@ def load_art(folder: Path, *, device: str = "auto", dtype: torch.dtype | None = 
     Raises:
         UserError: when a part is missing or broken, or the device is not there.
     """
-    folder, settings = _model_folder(folder), read_settings(folder)
-    target = _device(device)
+    folder, settings = model_folder(folder), read_settings(folder)
+    target = device_named(device)
     if dtype is None:
         dtype = torch.bfloat16 if target.type == "cuda" else torch.float32
     art = Art(
         load_transformer(settings.folder_of("transformer", folder)).to(dtype),
-        _load_text(folder, settings, dtype),
-        _load_vae(settings.folder_of("vae", folder)),
+        load_prompt_encoder(folder, settings, dtype),
+        load_vae(settings.folder_of("vae", folder)),
         load_decoder(settings.folder_of("decoder", folder)),
         settings,
     )
@@ -208,7 +208,8 @@ def save_transformer(folder: Path, transformer: RegionTransformer, dtype: torch.
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
-def _model_folder(folder: Path) -> Path:
+def model_folder(folder: Path) -> Path:
+    """Where `art.json` lies: in the folder, or in its subfolder `art`. Raises UserError where it does not."""
     for candidate in (folder, folder / "art"):
         if (candidate / SETTINGS_FILE).is_file():
             return candidate
@@ -216,7 +217,8 @@ def _model_folder(folder: Path) -> Path:
     raise UserError(f"{folder} {missing}: give the folder of an ART model")
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """``auto``, or one of torch's. Raises UserError when it is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -239,7 +241,8 @@ def _weights_in(folder: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _load_text(folder: Path, settings: ArtSettings, dtype: torch.dtype) -> PromptEncoder:
+def load_prompt_encoder(folder: Path, settings: ArtSettings, dtype: torch.dtype) -> PromptEncoder:
+    """The text encoders of the model in `folder`, in `dtype`. Raises UserError when a part is missing or broken."""
     ensure_torchvision()
     import transformers
 
@@ -257,7 +260,8 @@ def _load_text(folder: Path, settings: ArtSettings, dtype: torch.dtype) -> Promp
     return PromptEncoder(*parts, length=settings.text_length, pad=settings.pad_text)
 
 
-def _load_vae(folder: Path) -> Any:
+def load_vae(folder: Path) -> Any:
+    """diffusers' `AutoencoderKL` in float32. Raises UserError when it is missing or broken."""
     ensure_torchvision()
     import diffusers
 
