@@ -7,55 +7,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from art_model.regions import Regions, regions_of
-from art_model.schedule import Shift, shift_times
+from art_model import questions
+from art_model.questions import CLASSES as OF_DESIGNS
+from art_model.questions import FOREGROUND, Question, QuestionConfig, held_regions, is_prompt_left_out, random_time
+from art_model.regions import BACKGROUND, MERGED, Regions, regions_of
+from art_model.schedule import Shift
 from models.recipes.art_designs import full_caption, partial_caption
 from models.recipes.art_latents import LatentDesign
 
-MERGED, BACKGROUND, FOREGROUND, ALONE = CLASSES = range(4)
+CLASSES = (*OF_DESIGNS, "alone")
+ALONE = CLASSES.index("alone")
 TOKEN_CHANNELS = 64
-EMPTY_PROMPT = 0.1
-EMPTY_PROMPT_WITH_MERGED = 0.3  # a held picture says most of what a prompt could
+MIXTURE = QuestionConfig()
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
-    """One design as a question.
+class Example(Question):
+    """One design as a question; its prompt may be empty."""
 
-    Attributes:
-        regions: its layout.
-        prompt: may be empty.
-        noisy: `[tokens, channels]`; held regions are clean.
-        times: `[tokens]`, 0 where held.
-        velocity: `[tokens, channels]`, noise − data.
-        classes: `[tokens]`, merged, background, foreground, or a foreground asked for alone.
-    """
-
-    regions: Regions
     prompt: str
-    noisy: Tensor
-    times: Tensor
-    velocity: Tensor
-    classes: Tensor
-
-
-def held_regions(regions: int, rng: np.random.Generator) -> list[bool]:
-    """Which of [merged, background, foregrounds …] are given: mostly none; the merged image; the background with all
-    foregrounds but one; any part of the layers, with the merged image or without."""
-    held = [False] * regions
-    kind = rng.random()
-    if kind < 0.7:
-        return held
-    if kind < 0.85:
-        held[0] = True
-        return held
-    if kind < 0.925:
-        held = [False] + [True] * (regions - 1)
-        held[int(rng.integers(2, regions))] = False
-        return held
-    held = [bool(rng.random() < part) for part in (0.3, *[0.5] * (regions - 1))]
-    held[int(rng.integers(1, regions))] = False
-    return held
 
 
 def ask(design: LatentDesign, time: float, held: Sequence[bool], prompt: str, noise: Tensor) -> Example:
@@ -67,10 +37,9 @@ def ask(design: LatentDesign, time: float, held: Sequence[bool], prompt: str, no
 
 def random_example(design: LatentDesign, rng: np.random.Generator) -> Example:
     """A question about a whole design."""
-    held = held_regions(2 + len(design.boxes), rng)
-    empty = EMPTY_PROMPT_WITH_MERGED if held[0] else EMPTY_PROMPT
-    prompt = "" if rng.random() < empty else partial_caption(design.contents, rng).text
-    return ask(design, _random_time(rng), held, prompt, _noise(len(design.tokens), rng))
+    held = held_regions([False] * (2 + len(design.boxes)), MIXTURE, rng)
+    prompt = "" if is_prompt_left_out(held, MIXTURE, rng) else partial_caption(design.contents, rng).text
+    return ask(design, random_time(MIXTURE, rng), held, prompt, _noise(len(design.tokens), rng))
 
 
 def lone_example(design: LatentDesign, rng: np.random.Generator) -> Example:
@@ -84,8 +53,10 @@ def lone_example(design: LatentDesign, rng: np.random.Generator) -> Example:
     rows = regions.slices
     data = torch.cat([design.tokens[rows[2 + index]] for index in chosen]).float()
     part = replace(regions, items=tuple(regions.items[2 + index] for index in chosen))
-    prompt = "" if rng.random() < EMPTY_PROMPT else full_caption(design.contents, chosen, rng)
-    return _example(part, data, _random_time(rng), [False] * count, [ALONE] * count, prompt, _noise(len(data), rng))
+    held = [False] * count
+    prompt = "" if rng.random() < MIXTURE.empty_prompt else full_caption(design.contents, chosen, rng)
+    time = random_time(MIXTURE, rng)
+    return _example(part, data, time, held, [ALONE] * count, prompt, _noise(len(data), rng))
 
 
 def _example(
@@ -97,16 +68,8 @@ def _example(
     prompt: str,
     noise: Tensor,
 ) -> Example:
-    shifted = float(shift_times(torch.tensor(time, dtype=torch.float64), regions, Shift()))
-    lengths = torch.tensor(regions.lengths)
-    times = torch.tensor([0.0 if given else shifted for given in held]).repeat_interleave(lengths)
-    classes = torch.tensor(kinds).repeat_interleave(lengths)
-    return Example(regions, prompt, torch.lerp(data, noise, times[:, None]), times, noise - data, classes)
-
-
-def _random_time(rng: np.random.Generator) -> float:
-    """Logit-normal (Esser et al. 2024, section 3.1)."""
-    return float(1 / (1 + np.exp(-rng.standard_normal())))
+    question = questions.ask(regions, data, kinds, held=held, time=time, noise=noise, shift=Shift())
+    return Example(**vars(question), prompt=prompt)
 
 
 def _noise(tokens: int, rng: np.random.Generator) -> Tensor:

@@ -22,7 +22,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from art_model.autoencoder import decode_regions
 from art_model.checkpoint import Art, ArtSettings, load_transformer
+from art_model.objective import class_losses
 from art_model.packing import TokenSample, pack
 from art_model.regions import Regions
 from art_model.request import Layout, SampleRequest
@@ -106,14 +108,8 @@ def losses(model: TextToLayers, examples: Sequence[Example]) -> Tensor:
             [each.times for each in examples],
             [each.prompt for each in examples],
         )
-    errors = (predicted.float() - torch.cat([each.velocity for each in examples])).square().mean(1)
-    per_class: list[list[Tensor]] = [[] for _ in CLASSES]
-    for example, own in zip(examples, torch.split(errors, [len(each.times) for each in examples]), strict=True):
-        for number, found in enumerate(per_class):
-            asked = (example.classes == number) & (example.times > 0)
-            if asked.any():
-                found.append(own[asked].mean())
-    return torch.stack([torch.stack(found).mean() if found else errors.new_tensor(float("nan")) for found in per_class])
+    of_samples = class_losses(predicted, examples, len(CLASSES))
+    return torch.stack([column[~column.isnan()].mean() for column in of_samples.T])
 
 
 def held_out_losses(model: TextToLayers, designs: Sequence[LatentDesign]) -> list[list[float]]:
@@ -143,14 +139,10 @@ def held_out_losses(model: TextToLayers, designs: Sequence[LatentDesign]) -> lis
 class Preview:
     """Regions as the RGB autoencoder shows them, opaque on gray, while there is no transparent decoder yet."""
 
-    def __init__(self, vae: Any) -> None:
-        self.vae = vae
-
-    def decode(self, latents: Sequence[Tensor], regions: Regions) -> list[UInt8Array]:
+    def decode(self, vae: Any, latents: Sequence[Tensor], regions: Regions) -> list[UInt8Array]:
         """Pictures `[height, width, 4]` of the regions' exact boxes."""
         pictures = []
-        for latent, region in zip(latents, regions.items, strict=True):
-            image = self.vae.decode(latent[None]).sample[0].clamp(-1, 1)
+        for image, region in zip(decode_regions(vae, latents), regions.items, strict=True):
             opaque = torch.cat([image, torch.ones_like(image[:1])])
             values = np.asarray((opaque.permute(1, 2, 0) + 1) / 2, np.float32)
             pictures.append(round_to_uint8(values)[region.inner().pixels()])
@@ -160,7 +152,7 @@ class Preview:
 def write_grid(model: TextToLayers, designs: Sequence[LatentDesign], path: Path) -> None:
     """A row for each design's layout and a caption of it: merged, recomposed, background and layers."""
     rng, vae = np.random.default_rng(65), load_vae()
-    preview: Any = Preview(vae)
+    preview: Any = Preview()
     requests = [
         SampleRequest(partial_caption(design.contents, rng).text, Layout(design.canvas, design.boxes), sample_id=str(i))
         for i, design in enumerate(designs)
