@@ -36,6 +36,7 @@ ALPHA_SCORES = (
 _WORKING_SIDE: Final = 96
 _RIM: Final = 4  # transparent pixels around the working image, so that its outside is connected
 _TRIM: Final = 12  # alpha up to which a layer's rim does not count
+_SAME: Final = 8.0  # distance to the background up to which a large area is taken for it: gray things are further off
 _SHOWN: Final = 24.0  # distance to the background (of 255) from which something is drawn
 
 Mask = NDArray[np.bool_]
@@ -66,13 +67,11 @@ class RawView:
     Attributes:
         background: its colour ``[3]``, 0…255.
         distance: how far each pixel is from it, ``[h, w]``, 0…255.
-        holes: enclosed regions of the background's colour.
         specks: small separate regions of other colours.
     """
 
     background: FloatArray
     distance: FloatArray
-    holes: int
     specks: int
 
 
@@ -111,7 +110,7 @@ def alpha_scores(rgba: UInt8Array, raw: UInt8Array | None = None) -> dict[str, f
         frame = raw_view(raw)
         scores["alpha_empty"] = min(scores["alpha_empty"], frame_filled(frame))
         scores["alpha_rectangle"] = alpha_rectangle(layer, frame)
-        scores["alpha_holes"] = alpha_holes(layer, frame.holes)
+        scores["alpha_holes"] = alpha_holes(layer, frame)
         scores["alpha_specks"] = alpha_specks(layer, frame.specks)
         scores["alpha_cut"] = alpha_cut(frame)
         scores["alpha_leftover"] = alpha_leftover(layer, frame.background)
@@ -134,7 +133,7 @@ def raw_view(raw: UInt8Array) -> RawView:
     """The picture ``[h, w, 3]`` before matting, its background taken from its border."""
     background = np.median(_border(raw), axis=0).astype(np.float32)
     distance = np.abs(raw.astype(np.float32) - background).max(axis=-1)
-    return RawView(background, distance, _holes_drawn(distance), _count_specks(distance > _SHOWN))
+    return RawView(background, distance, _count_specks(distance > _SHOWN))
 
 
 def alpha_empty(layer: LayerView | None) -> float:
@@ -173,12 +172,17 @@ def alpha_cut(frame: RawView) -> float:
     return 1 - min(1.0, float(max(side.mean() for side in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]))) / 0.4)
 
 
-def alpha_holes(layer: LayerView, drawn_holes: int) -> float:
-    """Is the inside whole? 1 minus the number of enclosed transparent regions too many, over six.
+def alpha_holes(layer: LayerView, frame: RawView) -> float:
+    """Is the inside whole? 1 minus the number of holes that are torn into what was drawn, over six.
 
-    Allowed are two (a ring, a key, a cup's handle), or one more than the drawing has (a bicycle).
+    A hole is an enclosed region of at least four pixels that is more transparent than not. It is torn when the drawing
+    shows more there than the layer does; the inside of a ring, what is seen between hairs and clear glass are not.
     """
-    return 1 - min(1.0, max(0, _count_holes(layer.solid) - max(2, drawn_holes + 1)) / 6)
+    missing = _drawn(frame, layer) - layer.alpha * np.abs(layer.colors - frame.background).max(axis=-1)
+    regions, _ = ndimage.label(ndimage.binary_fill_holes(layer.solid) & ~layer.solid)
+    areas = np.bincount(regions.ravel())[1:]
+    torn = np.bincount(regions.ravel(), (missing > _SHOWN).ravel())[1:]
+    return 1 - min(1.0, int(((areas >= 4) & (torn > 0.7 * areas)).sum()) / 6)
 
 
 def alpha_specks(layer: LayerView, drawn_specks: int) -> float:
@@ -190,7 +194,7 @@ def alpha_leftover(layer: LayerView, background: FloatArray) -> float:
     """Is the background gone? 1 minus the part of the visible area that shows the background's colour and hangs
     together with the outside, over 20 %."""
     visible = layer.alpha > 0.05
-    like_background = (np.abs(layer.colors - background).max(axis=-1) < 14) & visible
+    like_background = (np.abs(layer.colors - background).max(axis=-1) < _SAME) & visible
     regions, _ = ndimage.label(like_background | ~visible)
     outer = (regions == regions[0, 0]) & like_background
     return 1 - min(1.0, float(outer.sum() / visible.sum()) / 0.2)
@@ -212,16 +216,15 @@ def _border(pixels: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
-def _holes_drawn(distance: FloatArray) -> int:
-    """The holes of a drawing at the working size, counted as those of a layer."""
-    shown = np.argwhere(distance > _SHOWN)
+def _drawn(frame: RawView, layer: LayerView) -> FloatArray:
+    """The drawing's distance to the background, trimmed and resampled as the layer was."""
+    shown = np.argwhere(frame.distance > _SHOWN)
     if shown.size == 0:
-        return 0
+        return np.zeros_like(layer.alpha)
     (top, left), (bottom, right) = shown.min(axis=0), shown.max(axis=0) + 1
-    scale = _WORKING_SIDE / max(bottom - top, right - left)
-    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    enlarged = Image.fromarray(distance[top:bottom, left:right]).resize(size, Image.Resampling.BILINEAR)
-    return _count_holes(np.asarray(enlarged) > _SHOWN)
+    height, width = (side - 2 * _RIM for side in layer.alpha.shape)
+    trimmed = Image.fromarray(frame.distance[top:bottom, left:right])
+    return np.pad(np.asarray(trimmed.resize((width, height), Image.Resampling.BILINEAR)), _RIM)
 
 
 def _count_specks(shown: Mask) -> int:
@@ -231,9 +234,3 @@ def _count_specks(shown: Mask) -> int:
         return 0
     areas = np.bincount(regions.ravel())[1:]
     return int((areas < areas.max() / 60).sum())
-
-
-def _count_holes(solid: Mask) -> int:
-    """Enclosed regions of at least four pixels."""
-    regions, _ = ndimage.label(ndimage.binary_fill_holes(solid) & ~solid)
-    return int((np.bincount(regions.ravel())[1:] >= 4).sum())
