@@ -6,12 +6,12 @@ from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evaluation.intervals import Estimate, Rate, mean_rate
+from evaluation.intervals import Estimate, mean_rate, share_estimate
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of the pairs of two models; shares in 0…1, with intervals by the bootstrap over briefs.
+    """What became of the pairs of two models; shares in 0…1, with intervals over briefs.
 
     Attributes:
         pairs: pictures compared with pictures of the same brief.
@@ -43,8 +43,7 @@ def compare(first: Sequence[float], second: Sequence[float], briefs: Sequence[Ha
         raise ValueError(f"{len(signs)} pairs of {len(briefs)} briefs cannot be compared")
 
     def share(values: Sequence[float]) -> Estimate:
-        rate: Rate = mean_rate(values, briefs)
-        return rate.estimate()
+        return share_estimate(mean_rate(values, briefs))
 
     return Comparison(
         len(signs),

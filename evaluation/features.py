@@ -120,7 +120,8 @@ def _timm(config: FeaturesConfig) -> tuple[Any, int]:
         raise UserError(f"features.model: timm knows no model {config.model!r}")
     network = timm.create_model(config.model, pretrained=False, num_classes=0)
     _load(network, config, config.model)
-    return network, int(network.pretrained_cfg["input_size"][-1])
+    settings: Any = network.pretrained_cfg
+    return network, int(settings["input_size"][-1])
 
 
 def _load(network: Any, config: FeaturesConfig, name: str) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from filters.intervals import wilson
+
 REPLICATES: Final = 2000
 TAILS: Final = (2.5, 97.5)
 """Percentiles of a 95 % interval."""
@@ -55,6 +57,17 @@ class Rate:
         """The rate with its 95 % interval."""
         found = self.estimate()
         return {"value": round(found.value, 4), "interval": [round(found.low, 4), round(found.high, 4)]}
+
+
+def share_estimate(rate: Rate) -> Estimate:
+    """The estimate of a share in 0…1. One of 0 or 1, which every replicate would repeat, has Wilson's interval, for as
+    many trials as there are clusters."""
+    found = rate.estimate()
+    if found.value not in (0.0, 1.0):
+        return found
+    trials = len(set(rate.clusters)) or len(rate.counts)
+    interval = wilson(found.value * trials, trials)
+    return Estimate(found.value, interval.low, interval.high)
 
 
 def mean_rate(values: Sequence[float], clusters: Sequence[Hashable] = ()) -> Rate:

@@ -214,6 +214,28 @@ def sample(
 
 
 @app.command()
+def evaluate(
+    config: Annotated[
+        Path, typer.Argument(help="A YAML configuration, such as configs/evaluate/demo.yaml.", metavar="CONFIG")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder to write and to go on in; runs/evaluate/NAME otherwise.")
+    ] = None,
+    set_: Overrides = None,
+) -> None:
+    """Compares models on one bench: tables, charts, and a page with their pictures side by side."""
+    from pipeline.evaluate import evaluate as measure
+    from pipeline.evaluate_config import load_evaluate_config
+    from pipeline.evaluate_report import MARKDOWN_FILE, write_evaluation
+
+    folder = out or Path("runs") / "evaluate" / config.stem
+    with _stopped_by_ctrl_c():
+        page = write_evaluation(measure(load_evaluate_config(config, set_ or []), folder, console), folder)
+    console.print((folder / MARKDOWN_FILE).read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    console.print(f"{page}", soft_wrap=True)
+
+
+@app.command()
 def calibrate(
     run: RunFolder,
     labels: Annotated[Path | None, typer.Option(help="A CSV or Parquet file of labels, in place of decisions.")] = None,

@@ -39,7 +39,8 @@ def read_config_tree(path: Path, overrides: Sequence[str] = (), file_keys: Colle
 
     Args:
         overrides: texts such as ``layer_flux.attempts=2``; the value is read as YAML.
-        file_keys: keys whose values name files. In a configuration file such a name is relative to that file.
+        file_keys: keys whose values name files, or list them. In a configuration file such a name is relative to that
+            file.
 
     Raises:
         UserError: when a file is missing or not YAML, when files extend each other in a circle, when a key is given
@@ -190,5 +191,8 @@ def _make_relative_to(folder: Path, values: dict[str, Any], key: KeyPath) -> Non
     section: Any = values
     for part in sections:
         section = section.get(part) if isinstance(section, dict) else None
-    if isinstance(section, dict) and isinstance(section.get(name), str):
-        section[name] = str(folder / section[name])
+    value = section.get(name) if isinstance(section, dict) else None
+    if isinstance(section, dict) and isinstance(value, str):
+        section[name] = str(folder / value)
+    elif isinstance(section, dict) and isinstance(value, list):
+        section[name] = [str(folder / each) if isinstance(each, str) else each for each in value]

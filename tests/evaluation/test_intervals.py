@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.intervals import Rate, mean_rate
+from evaluation.intervals import Rate, mean_rate, share_estimate
 
 
 def test_a_rate_counts_over_all_designs_and_its_interval_holds_it() -> None:
@@ -43,3 +43,11 @@ def test_about_nineteen_of_twenty_intervals_hold_the_truth(size: int) -> None:
         found = mean_rate(values.tolist(), np.repeat(np.arange(40), size).tolist()).estimate()
         held += found.low < 0 < found.high
     assert 178 <= held <= 199
+
+
+def test_a_share_of_nothing_or_all_is_not_certain() -> None:
+    found = share_estimate(mean_rate([1, 1, 1, 1], ["a", "a", "b", "b"]))
+    assert found.value == found.high == 1
+    assert 0.3 < found.low < 0.4  # Wilson's, for two trials
+    assert share_estimate(mean_rate([0, 0, 0])).high > 0.5
+    assert share_estimate(mean_rate([0, 1, 1])) == mean_rate([0, 1, 1]).estimate()
