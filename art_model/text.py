@@ -73,6 +73,10 @@ class PromptEncoder(nn.Module):
         pooled: torch.Tensor = self.text_encoder(inputs.input_ids.to(self.device)).pooler_output
         return pooled
 
+    def count_tokens(self, prompt: str) -> int:
+        """How many tokens of T5 a prompt has, its end token included; more than `length` cannot be embedded."""
+        return len(self.tokenizer_2(prompt, verbose=False).input_ids)
+
     def unknown_words(self, prompt: str) -> list[str]:
         """The words that T5's tokenizer can only spell, in order, each once; quoted text is not looked at.
 
