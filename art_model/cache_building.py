@@ -54,6 +54,7 @@ class CacheConfig(BaseModel):
         largest_gigabytes: a larger cache is refused.
         prompts_gigabytes: where embedded prompts would take more, they are not kept but embedded whenever they are
             read, by an encoder that stays loaded.
+        quantize_prompts: let that encoder have 8-bit weights; needs torchao.
         stream: read shards front to back by webdataset instead of sample by sample; for disks and networks that seek
             slowly.
     """
@@ -63,6 +64,7 @@ class CacheConfig(BaseModel):
     folder: str
     largest_gigabytes: float = Field(100, gt=0)
     prompts_gigabytes: float = Field(20, ge=0)
+    quantize_prompts: bool = False
     stream: bool = False
 
 
@@ -126,6 +128,7 @@ def build_cache(
         variants=variants,
         seed=seed,
         text_kept=text_kept,
+        text_quantized=config.quantize_prompts,
     )
     folder = Path(config.folder) / key.digest[:12]
     say(f"cache {folder}: {size}{'' if text_kept else ', which are embedded when they are read'}")

@@ -41,6 +41,7 @@ class CacheKey(BaseModel):
         code: `CODE_VERSION`.
         encoders: hashes and measures of the encoders.
         text_kept: whether embedded prompts are in the cache; otherwise they are embedded when they are read.
+        text_quantized: whether an encoder of 8 bits embeds them when they are read.
         largest_side: as in `art_model.dataset.DataConfig`.
         variants, seed: what variants are made by; the defaults where none are made.
         samples: content hash of each sample by its id, in order.
@@ -51,6 +52,7 @@ class CacheKey(BaseModel):
     code: int = CODE_VERSION
     encoders: EncoderFacts
     text_kept: bool
+    text_quantized: bool
     largest_side: int | None
     variants: VariantConfig
     seed: int
@@ -66,11 +68,13 @@ class CacheKey(BaseModel):
         variants: VariantConfig,
         seed: int,
         text_kept: bool = True,
+        text_quantized: bool = False,
     ) -> CacheKey:
         plain = variants.count == 1
         return cls(
             encoders=encoders,
             text_kept=text_kept,
+            text_quantized=text_quantized and not text_kept,
             largest_side=largest_side,
             variants=VariantConfig() if plain else variants,
             seed=0 if plain else seed,

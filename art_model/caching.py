@@ -27,6 +27,7 @@ from art_model.cache_files import (
     read_part,
     tensors_file,
 )
+from art_model.encoders import quantize_prompts
 from art_model.regions import FIRST_FOREGROUND, TOKEN, Regions, regions_of
 from art_model.text import PromptEmbedding, PromptEncoder
 from layered.arrays import Size
@@ -136,7 +137,12 @@ class DesignCache:
         return f"{len(self)} designs of {len(self.key.samples)} samples in {self.folder}{reasons}"
 
     def embed_with(self, encoder: PromptEncoder) -> None:
-        """Sets the encoder that embeds prompts when they are read; needed where the key says that none are kept."""
+        """Sets the encoder that embeds prompts when they are read; needed where the key says that none are kept.
+
+        Where the key says so, its matrices are rounded to 8 bits, in place. Raises UserError without torchao.
+        """
+        if self.key.text_quantized:
+            quantize_prompts(encoder)
         self._encoder = encoder
 
     def __getitem__(self, index: int) -> CachedDesign:

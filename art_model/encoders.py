@@ -137,6 +137,23 @@ def load_prompts(model: Path, *, device: str = "auto", dtype: torch.dtype | None
     return load_prompt_encoder(folder, read_settings(model), dtype).eval().requires_grad_(False).to(target)
 
 
+def quantize_prompts(encoder: PromptEncoder) -> None:
+    """Rounds T5's matrices to 8 bits, in place, each output channel by its own scale: half the memory of bfloat16.
+
+    Raises:
+        UserError: when torchao is not installed.
+    """
+    try:
+        from torchao.quantization import Int8WeightOnlyConfig, quantize_
+    except ImportError as error:
+        raise UserError("quantised prompts need torchao: pip install 'layerprism[train]'") from error
+
+    def is_plain(module: torch.nn.Module, _: str) -> bool:
+        return isinstance(module, torch.nn.Linear) and type(module.weight) is torch.nn.Parameter
+
+    quantize_(encoder.text_encoder_2, Int8WeightOnlyConfig(), filter_fn=is_plain)
+
+
 def _config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_bytes())

@@ -65,3 +65,9 @@ def test_a_long_prompt_is_refused_and_clip_cuts_its_own(pipeline: Any) -> None:
 def test_words_that_are_only_spelled_are_named(pipeline: Any) -> None:
     found = encoder(pipeline, pad=False).unknown_words('A red zebroid, a Zebroid and x apples beside "zzz qqq"')
     assert found == ["zebroid", "x"]
+
+
+def test_tokens_are_counted_as_they_are_embedded(pipeline: Any) -> None:
+    own = encoder(pipeline, pad=False)
+    assert [own.count_tokens(prompt) for prompt in PROMPTS] == [len(each.text) for each in own(PROMPTS)]
+    assert own.count_tokens("a red apple " * 20) > own.length
