@@ -13,20 +13,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from evaluation.samples import PublishedSamples, Samples, open_samples
+from art_model.dataset import DataConfig, LayeredDataset
+from evaluation.samples import Samples, open_samples
 from layered.brief import Brief, BriefLayer, describe_validation_error, read_briefs
 from layered.errors import UserError
 from layered.image import LayeredImage
 from layered.sidecar import Sidecar
 from models.vocabulary import load_vocabulary
-from shards.manifest import MANIFEST_FILE
-from shards.reader import Publication
-
-_PUBLICATION_OF_A_RUN: Final = "shards"
 
 
 class BenchConfig(BaseModel):
@@ -39,6 +36,7 @@ class BenchConfig(BaseModel):
         truth: the layered folder with the true designs of `designs` or `briefs`, by brief id. Null goes without what
             needs them.
         split: of a publication.
+        largest_side: in pixels, that the canvases of a publication are scaled down to; null scales nothing.
         group: of the design bench: only the designs of this group.
         limit: at most so many briefs, from the front.
         draws: pictures that each model makes of each brief, from different noise.
@@ -51,6 +49,7 @@ class BenchConfig(BaseModel):
     briefs: str | None = None
     truth: str | None = None
     split: str = "val"
+    largest_side: int | None = Field(None, ge=16)
     group: str | None = None
     limit: int | None = Field(None, ge=2)
     draws: int = Field(1, ge=1, le=100)
@@ -63,6 +62,8 @@ class BenchConfig(BaseModel):
             raise ValueError("the samples of a publication are the truth themselves: leave truth out")
         if self.group is not None and self.designs is None:
             raise ValueError("only a design bench has groups")
+        if self.largest_side is not None and self.publication is None:
+            raise ValueError("only the samples of a publication are scaled: leave largest_side out")
         return self
 
 
@@ -113,7 +114,7 @@ def open_bench(config: BenchConfig) -> Bench:
         UserError: when a file is missing or broken, fewer than two briefs are left, or a true design is missing.
     """
     if config.publication is not None:
-        bench = _of_publication(Path(config.publication), config.split)
+        bench = _of_publication(config.publication, config.split, config.largest_side)
     elif config.designs is not None:
         items = [item for item in read_designs(Path(config.designs)) if config.group in (None, item.group)]
         bench = Bench(f"design bench {Path(config.designs).name}", tuple(items))
@@ -151,7 +152,11 @@ def write_designs(path: Path, items: Sequence[BenchItem]) -> None:
 
 
 def brief_of(sidecar: Sidecar) -> Brief:
-    """What a published sample was asked for, with the boxes of its layout. Raises UserError when it is no brief."""
+    """What a published sample was asked for, with the boxes in which its layers stand, as ART+ learns from them.
+
+    Raises:
+        UserError: when it is no brief.
+    """
     try:
         return Brief(
             id=sidecar.id,
@@ -163,7 +168,7 @@ def brief_of(sidecar: Sidecar) -> Brief:
                 BriefLayer(
                     kind=record.kind,
                     caption=record.caption or None,
-                    box=record.layout_box,
+                    box=record.box,
                     text=record.text or None,
                     font=record.font or None,
                     color=record.color or None,
@@ -190,16 +195,35 @@ def _says(caption: str, *names: str) -> bool:
     return any(re.search(rf"\b{re.escape(name)}\b", caption.lower()) for name in names)
 
 
-def _of_publication(path: Path, split: str) -> Bench:
-    inside = path / _PUBLICATION_OF_A_RUN
-    publication = Publication.open(inside if (inside / MANIFEST_FILE).is_file() else path)
-    samples = PublishedSamples(publication, split)
+def _of_publication(path: str, split: str, largest_side: int | None) -> Bench:
+    try:
+        dataset = LayeredDataset.open(DataConfig(publication=path, split=split, largest_side=largest_side))
+    except UserError as error:
+        # Keys are named as they stand in a training's configuration.
+        raise UserError(str(error).replace("data.", "bench.", 1)) from error
+    samples = _ScaledSamples(dataset)
     briefs = [brief_of(samples.sidecar(sample_id)) for sample_id in samples.sample_ids]
-    if not briefs:
-        splits = sorted(set(publication.manifest.column("split").to_pylist()))
-        raise UserError(f"{publication.path} has no sample in the split {split!r}; it has {', '.join(splits)}")
     items = tuple(BenchItem(brief=brief, named=named_in(brief)) for brief in briefs)
-    return Bench(f"FLUX bench {publication.path} ({split}, {publication.fingerprint[:12]})", items, samples)
+    return Bench(
+        f"FLUX bench ({split} of {dataset.publication.path}, {dataset.publication.fingerprint[:12]})", items, samples
+    )
+
+
+class _ScaledSamples:
+    """What passes of a publication, as ART+ would learn from it."""
+
+    def __init__(self, dataset: LayeredDataset) -> None:
+        self._dataset = dataset
+
+    @property
+    def sample_ids(self) -> list[str]:
+        return [record.sample_id for record in self._dataset.records]
+
+    def sidecar(self, sample_id: str) -> Sidecar:
+        return self.sample(sample_id)[1]
+
+    def sample(self, sample_id: str) -> tuple[LayeredImage, Sidecar]:
+        return self._dataset.sample(sample_id)
 
 
 def _of_briefs(path: Path) -> Bench:

@@ -39,16 +39,14 @@ def open_samples(path: Path) -> Samples:
 
 
 class PublishedSamples:
-    """The samples of a publication, or of one split of it."""
+    """The samples of a publication, whatever their split."""
 
-    def __init__(self, publication: Publication, split: str | None = None) -> None:
+    def __init__(self, publication: Publication) -> None:
         self._publication = publication
-        self._split = split
 
     @property
     def sample_ids(self) -> list[str]:
-        rows = self._publication.manifest.select(["sample_id", "split"]).to_pylist()
-        return [str(row["sample_id"]) for row in rows if self._split in (None, row["split"])]
+        return self._publication.sample_ids
 
     def sidecar(self, sample_id: str) -> Sidecar:
         return _sidecar(self._publication.members(sample_id, {SIDECAR_MEMBER}), f"{self._publication.path}/{sample_id}")

@@ -53,9 +53,18 @@ def test_a_publication_is_briefs_and_truth_at_once(tmp_path: Path) -> None:
     truth = bench.truth(bench.items[0])
     assert truth is not None
     assert (truth.base.shape, len(truth.layers)) == (image.base.shape, 2)
-    assert bench.items[0].brief.layers[0].box == sidecar.layers[0].layout_box
-    with pytest.raises(UserError, match="no sample in the split 'test'; it has train, val"):
+    assert bench.items[0].brief.layers[0].box == sidecar.layers[0].box
+    with pytest.raises(UserError, match=r"^bench\.split: .* has no 'test'; it has train, val"):
         open_bench(BenchConfig(publication=str(tmp_path / "run"), split="test"))
+
+
+def test_a_publication_is_scaled_down(tmp_path: Path) -> None:
+    write_publication(shard_samples(10), tmp_path / "shards", ShardConfig())
+    bench = open_bench(BenchConfig(publication=str(tmp_path / "shards"), largest_side=24))
+    truth = bench.truth(bench.items[0])
+    assert truth is not None
+    assert truth.canvas == bench.items[0].brief.canvas == (24, 16)
+    assert [layer.box for layer in truth.layers] == [layer.placed_box() for layer in bench.items[0].brief.layers]
 
 
 def test_a_brief_of_a_sample_keeps_its_texts() -> None:
@@ -86,10 +95,19 @@ def test_a_fingerprint_changes_with_the_brief() -> None:
     assert one.fingerprint == one.model_copy(update={"group": "other"}).fingerprint
 
 
-@pytest.mark.parametrize("settings", [{}, {"designs": "a", "briefs": "b"}, {"publication": "a", "truth": "b"}])
-def test_a_bench_is_one_thing(settings: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match=r"exactly one|leave truth out"):
-        BenchConfig(**settings)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "exactly one"),
+        ({"designs": "a", "briefs": "b"}, "exactly one"),
+        ({"publication": "a", "truth": "b"}, "leave truth out"),
+        ({"publication": "a", "group": "b"}, "only a design bench has groups"),
+        ({"briefs": "a", "largest_side": 64}, "leave largest_side out"),
+    ],
+)
+def test_a_bench_is_one_thing(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        BenchConfig.model_validate(settings)
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.samples import FolderSamples, PublishedSamples, open_samples
+from evaluation.samples import FolderSamples, open_samples
 from layered.codec import encode_members
 from layered.errors import UserError
 from layered.folder import write_layered_folder
-from shards.reader import Publication
 from shards.writer import ShardConfig, write_publication
 from tests.shards.samples import make_sample, shard_samples
 
@@ -30,13 +29,6 @@ def test_a_folder_and_a_publication_give_the_same_samples(tmp_path: Path) -> Non
         image, sidecar = samples.sample("s0000000")
         np.testing.assert_array_equal(image.whole(), make_sample(0)[0].whole())
         assert sidecar.whole_caption == samples.sidecar("s0000000").whole_caption
-
-
-def test_one_split_is_read(tmp_path: Path) -> None:
-    write_publication(shard_samples(10), tmp_path / "shards", ShardConfig())
-    publication = Publication.open(tmp_path / "shards")
-    assert PublishedSamples(publication, "val").sample_ids == ["s0000004", "s0000009"]
-    assert len(PublishedSamples(publication).sample_ids) == 10
 
 
 def test_what_is_no_sample_is_passed_over_and_what_is_damaged_is_named(tmp_path: Path) -> None:
