@@ -128,6 +128,13 @@ class NoiseMeasures:
                 self._cells += cells.shape[1]
             self._cosines.append(float(F.cosine_similarity(target.data.flatten(), noise.flatten(), dim=0)))
 
+    def merge(self, other: NoiseMeasures) -> None:
+        """Takes what another one has summed up."""
+        self._sum = self._sum + other._sum
+        self._squares = self._squares + other._squares
+        self._cells += other._cells
+        self._cosines += other._cosines
+
     def scalars(self) -> dict[str, float]:
         """``cosine`` of data and noise, and ``mean_NN`` and ``std_NN`` for each latent channel; then starts anew."""
         if not self._cells:

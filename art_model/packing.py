@@ -7,6 +7,7 @@ whom is told by lengths. What differs from sample to sample, or inside one, is t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -74,6 +75,11 @@ class PackedBatch:
     row_samples: Tensor
     row_times: Tensor
     guidance: Tensor | None = None
+
+    def to(self, device: torch.device) -> "PackedBatch":
+        """The same batch on a device."""
+        moved: dict[str, Any] = {n: value.to(device) for n, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
     def padded(self, tokens: int, text: int, rows: int) -> "PackedBatch":
         """The same batch with tokens, text tokens and modulation rows filled up to constant numbers.

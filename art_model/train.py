@@ -1,0 +1,133 @@
+"""Starts a training on Ray: one process that encodes the data, then as many as train side by side."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from art_model.train_config import TrainConfig
+from art_model.trainer import World
+from art_model.training_job import MODEL, TrainingData, device_of, prepare_data, run_training, use_threads
+from layered.errors import FailedWorkError, UserError
+from layered.torchvision_cure import ensure_torchvision
+
+_RAY_FOLDER = ".ray"
+_HOURS_TO_WAIT = 4
+"""For the first process, which alone validates and writes, before the others give up."""
+
+
+def launch(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
+    """Trains, or goes on, and returns the folder of the model.
+
+    Ray is started on this machine unless it runs already or `workers.address` names a cluster; what was started is shut
+    down again. On a cluster, `out`, `cache.folder`, the model and the publication lie on storage that all machines
+    share.
+
+    Raises:
+        UserError: for wrong input, with the resources that are missing, or damaged data.
+        FailedWorkError: when the training failed.
+    """
+    import ray
+
+    started = not ray.is_initialized()
+    if started:
+        options = {"address": config.workers.address} if config.workers.address else _local_options(config)
+        ray.init(configure_logging=False, log_to_driver=True, **options)
+    try:
+        _check_resources(config, ray.cluster_resources())
+        data = _prepared(config)
+        _fit(config, data)
+    finally:
+        if started:
+            ray.shutdown()
+    folder = Path(config.out) / MODEL
+    say(f"{folder}: layerprism sample --model {folder}")
+    return folder
+
+
+def _local_options(config: TrainConfig) -> dict[str, Any]:
+    # Ray Train's own controller is a process beside the workers and wants a CPU at least nominally.
+    cpus = max(os.cpu_count() or 1, config.workers.count * config.workers.cpus + 1)
+    return {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 256 * 1024**2}
+
+
+def _check_resources(config: TrainConfig, there: dict[str, float]) -> None:
+    """Asking for more than there is would wait for ever."""
+    wanted = {"CPU": config.workers.count * config.workers.cpus, "GPU": config.workers.count * config.workers.gpu}
+    for name, count in wanted.items():
+        if count > there.get(name, 0):
+            raise UserError(
+                f"workers want {count} {name}s, Ray has {there.get(name, 0):g}: lower workers.count or workers.cpus"
+            )
+
+
+def _prepared(config: TrainConfig) -> TrainingData:
+    """Encodes in a process of its own, whose memory is free again when it is done."""
+    import ray
+
+    prepare = ray.remote(_prepare).options(
+        num_cpus=config.workers.cpus, num_gpus=int(config.workers.gpu), max_retries=0
+    )
+    try:
+        data: TrainingData = ray.get(prepare.remote(config))
+    except ray.exceptions.RayTaskError as error:
+        raise _plain(error.cause) from None
+    return data
+
+
+def _prepare(config: TrainConfig) -> TrainingData:
+    ensure_torchvision()
+    use_threads(config)
+    return prepare_data(config, device_of(config))
+
+
+def _fit(config: TrainConfig, data: TrainingData) -> None:
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    workers = config.workers
+    resources = {"CPU": workers.cpus} | ({"GPU": 1} if workers.gpu else {})
+    folder = (Path(config.out) / _RAY_FOLDER).resolve()
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"config": config, "data": data},
+        torch_config=TorchConfig(backend="nccl" if workers.gpu else "gloo", timeout_s=_HOURS_TO_WAIT * 3600),
+        scaling_config=ScalingConfig(num_workers=workers.count, use_gpu=workers.gpu, resources_per_worker=resources),
+        # Our own checkpoints resume exactly; Ray's bookkeeping of a start is not needed after it.
+        run_config=RunConfig(name=f"start-{os.getpid()}", storage_path=str(folder)),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        failures = getattr(error, "worker_failures", None)
+        if not failures:
+            raise
+        raise _plain(failures[min(failures)]) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _work(settings: dict[str, Any]) -> None:
+    """One process that trains."""
+    import ray.train
+    import ray.train.torch
+
+    ensure_torchvision()
+    config: TrainConfig = settings["config"]
+    use_threads(config)
+    context = ray.train.get_context()
+    device: torch.device = ray.train.torch.get_device()
+    run_training(config, settings["data"], World(context.get_world_rank(), context.get_world_size(), device))
+
+
+def _plain(error: BaseException) -> Exception:
+    """What a user is told of an error in another process: one line where it is theirs to mend."""
+    error = getattr(error, "_base_exc", error)
+    kind = UserError if isinstance(error, UserError) else FailedWorkError
+    text = str(error) if isinstance(error, UserError | FailedWorkError) else f"{type(error).__name__}: {error}"
+    return kind(text)

@@ -1,0 +1,118 @@
+"""The weights that a training changes: where they are in the model, their average over time, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from art_model.checkpoint import WEIGHTS_FILE, save_transformer
+from art_model.lora import add_adapter, load_adapter, merge_adapter, save_adapter
+from art_model.train_config import TrainConfig
+from art_model.transformer import RegionTransformer
+from layered.errors import UserError
+from layered.seeds import derive_seed
+
+ADAPTER_FOLDER = "adapter"
+TRANSFORMER_FOLDER = "transformer"
+AVERAGE_FILE = "average.safetensors"
+
+
+class TrainedWeights:
+    """Those of a transformer, all of them or adapters on it.
+
+    Attributes:
+        parameters: by name, float32; all else is frozen.
+        average: their average over time, or None.
+    """
+
+    def __init__(self, transformer: RegionTransformer, config: TrainConfig) -> None:
+        """Prepares a transformer in place: freezes it and adds adapters, or makes all of it trainable.
+
+        Raises:
+            UserError: when peft is wanted and not installed.
+        """
+        self.transformer = transformer
+        self._stored_as = transformer.proj_out.weight.dtype
+        self._adapter: Any = None
+        if config.method == "lora":
+            if config.precision == "float32":
+                transformer.float()
+            self._adapter = add_adapter(transformer, config.lora, derive_seed(config.seed, "", -1, 0, "adapters"))
+        else:
+            transformer.float().requires_grad_(True)
+        self.parameters: dict[str, nn.Parameter] = {
+            name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad
+        }
+        self._decay = config.ema
+        self.average: dict[str, Tensor] | None = None
+        if config.ema is not None:
+            self.average = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        """Takes the weights after a step, 0 the first, into the average."""
+        if self.average is None or self._decay is None:
+            return
+        decay = min(self._decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with its averaged weights; afterwards it is what it was, bit for bit."""
+        if self.average is None:
+            yield
+            return
+        own = {name: parameter.data for name, parameter in self.parameters.items()}
+        try:
+            for name, parameter in self.parameters.items():
+                parameter.data = self.average[name]
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data = own[name]
+
+    def save(self, folder: Path) -> None:
+        """Writes the weights as peft or diffusers would, and their average beside them, all exact."""
+        if self._adapter is None:
+            save_transformer(folder / TRANSFORMER_FOLDER, self.transformer)
+        else:
+            save_adapter(folder / ADAPTER_FOLDER, self._adapter)
+        if self.average is not None:
+            save_file({name: each.contiguous().cpu() for name, each in self.average.items()}, folder / AVERAGE_FILE)
+
+    @torch.no_grad()
+    def load(self, folder: Path) -> None:
+        """Takes back what `save` wrote. Raises UserError when a file is missing, broken or does not fit."""
+        try:
+            if self._adapter is None:
+                stored = load_file(folder / TRANSFORMER_FOLDER / WEIGHTS_FILE)
+                self.transformer.load_state_dict(stored)
+            else:
+                load_adapter(folder / ADAPTER_FOLDER, self._adapter)
+            if self.average is not None:
+                averages = load_file(folder / AVERAGE_FILE)
+                for name, average in self.average.items():
+                    average.copy_(averages[name])
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(
+                f"{folder} cannot be loaded ({' '.join(str(error).split())[:200]}): remove it, and the training goes "
+                "on from the checkpoint before it"
+            ) from error
+
+    def export(self, folder: Path) -> None:
+        """Writes the averaged transformer as diffusers would, in the type it was stored in, and the adapters beside it.
+
+        The training is over then: adapters are merged into the model in memory.
+        """
+        with self.averaged():
+            if self._adapter is not None:
+                save_adapter(folder / ADAPTER_FOLDER, self._adapter)
+                merge_adapter(self._adapter)
+            save_transformer(folder / TRANSFORMER_FOLDER, self.transformer, self._stored_as)
