@@ -16,7 +16,7 @@ from art_model.cache_building import build_cache
 from art_model.caching import DesignCache
 from art_model.checkpoint import SETTINGS_FILE, Part, load_transformer, model_folder, read_settings
 from art_model.dataset import LayeredDataset
-from art_model.encoders import load_prompts
+from art_model.encoders import load_prompts, quantize_prompts
 from art_model.train_config import TrainConfig
 from art_model.trainer import Trained, TrainingJob, World, train
 from art_model.training_card import DataFacts, licence_of, model_card
@@ -59,7 +59,7 @@ def prepare_data(config: TrainConfig, device: str = "auto", say: Callable[[str],
         digest=cache.key.digest,
         samples=f"{len(dataset)} of {len(dataset) + sum(dataset.drops.values())}"
         + "".join(f"; {number} left out: {reason}" for reason, number in dataset.drops.items()),
-        licences=dataset.licences,
+        licences=tuple(filter(None, dataset.licences)),  # text layers have none
     )
     return TrainingData(cache, held_out, facts)
 
@@ -77,7 +77,10 @@ def run_training(
     transformer_folder = settings.folder_of("transformer", base)
     for cache in (data.train, data.held_out):
         if cache is not None and not cache.key.text_kept:
-            cache.embed_with(load_prompts(base, device=str(world.device)))
+            encoder = load_prompts(base, device=str(world.device))
+            if config.cache.quantize_prompts:
+                quantize_prompts(encoder)
+            cache.embed_with(encoder)
     job = TrainingJob(
         config=config,
         transformer=load_transformer(transformer_folder),

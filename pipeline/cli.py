@@ -214,6 +214,16 @@ def sample(
 
 
 @app.command()
+def train(config: ConfigFile, set_: Overrides = None) -> None:
+    """Fine-tunes ART on a publication; the same command resumes."""
+    from art_model.train import launch
+    from pipeline.train import load_train_config
+
+    with _stopped_by_ctrl_c():
+        launch(load_train_config(config, set_ or []), lambda line: console.print(line, soft_wrap=True))
+
+
+@app.command()
 def evaluate(
     config: Annotated[
         Path, typer.Argument(help="A YAML configuration, such as configs/evaluate/demo.yaml.", metavar="CONFIG")
