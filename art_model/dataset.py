@@ -28,7 +28,7 @@ from layered.image import Layer, LayeredImage
 from layered.pixels import resize, resize_rgb
 from layered.seeds import derive_seed
 from layered.sidecar import Sidecar
-from shards.manifest import MANIFEST_FILE, Placement, placement_of
+from shards.manifest import MANIFEST_FILE, Placement
 from shards.reader import Publication
 
 Verdict = Literal["pro", "keep", "undecided"]
@@ -120,26 +120,28 @@ class LayeredDataset:
         """
         publication = Publication.open(_publication_folder(Path(config.publication)))
         _check_fingerprint(publication, config.fingerprint)
-        rows: list[dict[str, Any]] = publication.manifest.to_pylist()
-        _check_names(publication.path, config, rows)
+        found: list[_Found] = []
         drops: Counter[str] = Counter()
-        passed = []
-        for row in rows:
+        names: dict[str, set[str]] = {"split": set(), "scores": set(), "styles": set()}
+        for row in _rows(publication):
+            names["split"].add(row["split"])
+            names["scores"].update(score["name"] for score in row["scores"])
+            names["styles"].add(row["style"])
             reason = _reason_against(row, config)
             if reason is None:
-                passed.append(row)
+                found.append(_found(row, config.largest_side))
             else:
                 drops[reason] += 1
-        if config.samples is not None and len(passed) > config.samples:
-            drops[f"beyond samples {config.samples}"] = len(passed) - config.samples
-            passed = _drawn(passed, config.samples, config.seed)
-        if not passed:
-            found = "; ".join(f"{number} {reason}" for reason, number in drops.items())
-            raise UserError(f"{publication.path}: no sample passes the data configuration ({found}): allow more")
-        _check_shards(publication.path, [placement_of(row) for row in passed])
-        records = tuple(_record(row, config.largest_side) for row in passed)
-        licences = sorted({licence for row in passed for licence in row["licences"]})
-        return cls(config, publication, records, dict(drops), tuple(licences))
+        _check_names(publication.path, config, names)
+        if config.samples is not None and len(found) > config.samples:
+            drops[f"beyond samples {config.samples}"] = len(found) - config.samples
+            found = _drawn(found, config.samples, config.seed)
+        if not found:
+            reasons = "; ".join(f"{number} {reason}" for reason, number in drops.items())
+            raise UserError(f"{publication.path}: no sample passes the data configuration ({reasons}): allow more")
+        _check_shards(publication.path, found)
+        licences = sorted({licence for each in found for licence in each.licences})
+        return cls(config, publication, tuple(each.record for each in found), dict(drops), tuple(licences))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -233,18 +235,19 @@ def _check_fingerprint(publication: Publication, wanted: str | None) -> None:
         )
 
 
-def _check_names(path: Path, config: DataConfig, rows: list[dict[str, Any]]) -> None:
+def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
+    """The manifest's rows, few of them in memory at a time."""
+    for batch in publication.manifest.to_batches(1024):
+        yield from batch.to_pylist()
+
+
+def _check_names(path: Path, config: DataConfig, existing: Mapping[str, set[str]]) -> None:
     """A name that nothing has is a mistake, not a filter."""
-    known = {
-        "split": ({config.split}, {row["split"] for row in rows}),
-        "scores": (set(config.scores), {score["name"] for row in rows for score in row["scores"]}),
-        "styles": (set(config.styles), {row["style"] for row in rows}),
-    }
-    for key, (wanted, existing) in known.items():
-        if unknown := sorted(wanted - existing):
-            raise UserError(
-                f"data.{key}: {path} has no {unknown[0]!r}; it has {', '.join(sorted(existing)) or 'none at all'}"
-            )
+    wanted = {"split": {config.split}, "scores": set(config.scores), "styles": set(config.styles)}
+    for key, own in wanted.items():
+        if unknown := sorted(own - existing[key]):
+            known = ", ".join(sorted(existing[key])) or "none at all"
+            raise UserError(f"data.{key}: {path} has no {unknown[0]!r}; it has {known}")
 
 
 def _reason_against(row: Mapping[str, Any], config: DataConfig) -> str | None:
@@ -272,38 +275,49 @@ def _reason_against(row: Mapping[str, Any], config: DataConfig) -> str | None:
     return None
 
 
-def _drawn(rows: list[dict[str, Any]], count: int, seed: int) -> list[dict[str, Any]]:
-    """A part of the rows in their order; which ones depends on each sample's id alone."""
-    lots = {row["sample_id"]: derive_seed(seed, row["sample_id"], -1, 0, "subset") for row in rows}
-    chosen = set(sorted(lots, key=lambda sample_id: (lots[sample_id], sample_id))[:count])
-    return [row for row in rows if row["sample_id"] in chosen]
+@dataclass(frozen=True)
+class _Found:
+    """A sample that passes: its record, and where the last of its files ends."""
+
+    record: Record
+    licences: tuple[str, ...]
+    shard: str
+    end: int
 
 
-def _check_shards(path: Path, placements: list[Placement]) -> None:
+def _found(row: Mapping[str, Any], largest_side: int | None) -> _Found:
+    hashes = "".join(f"{member['name']} {member['sha256']}\n" for member in row["members"])
+    canvas: Size = (row["canvas"][0], row["canvas"][1])
+    target = _scaled_canvas(canvas, largest_side)
+    record = Record(
+        row["sample_id"],
+        hashlib.sha256(hashes.encode()).hexdigest(),
+        target,
+        tuple(_scaled_box(Box.of(box), canvas, target) for box in row["layer_boxes"]),
+        row["whole_caption"],
+    )
+    end = max(member["offset"] + member["size"] for member in row["members"])
+    return _Found(record, tuple(row["licences"]), row["shard"], end)
+
+
+def _drawn(found: list[_Found], count: int, seed: int) -> list[_Found]:
+    """A part of the samples in their order; which ones depends on each sample's id alone."""
+    ids = [each.record.sample_id for each in found]
+    lots = {sample_id: derive_seed(seed, sample_id, -1, 0, "subset") for sample_id in ids}
+    chosen = set(sorted(ids, key=lambda sample_id: (lots[sample_id], sample_id))[:count])
+    return [each for each in found if each.record.sample_id in chosen]
+
+
+def _check_shards(path: Path, found: list[_Found]) -> None:
     ends: dict[str, int] = {}
-    for placement in placements:
-        last = max(member.offset + member.size for member in placement.members)
-        ends[placement.shard] = max(last, ends.get(placement.shard, 0))
+    for each in found:
+        ends[each.shard] = max(each.end, ends.get(each.shard, 0))
     for shard, end in ends.items():
         file = path / shard
         if not file.is_file():
             raise UserError(f"{file} is missing: copy the whole publication, or publish again")
         if file.stat().st_size < end:
             raise UserError(f"{file} is cut off at {file.stat().st_size} of {end} bytes: copy it again")
-
-
-def _record(row: Mapping[str, Any], largest_side: int | None) -> Record:
-    hashes = "".join(f"{member['name']} {member['sha256']}\n" for member in row["members"])
-    canvas: Size = (row["canvas"][0], row["canvas"][1])
-    boxes = tuple(Box.of(box) for box in row["layer_boxes"])
-    target = _scaled_canvas(canvas, largest_side)
-    return Record(
-        row["sample_id"],
-        hashlib.sha256(hashes.encode()).hexdigest(),
-        target,
-        tuple(_scaled_box(box, canvas, target) for box in boxes),
-        row["whole_caption"],
-    )
 
 
 def _scaled_canvas(canvas: Size, largest_side: int | None) -> Size:
