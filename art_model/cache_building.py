@@ -6,11 +6,12 @@ something is missing, and freed before the transformer needs their place.
 
 from __future__ import annotations
 
+import fcntl
 import gc
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -43,6 +44,8 @@ from layered.image import LayeredImage
 from layered.sidecar import Sidecar
 
 _HALF = 2  # bytes
+_LOCK_FILE = ".lock"
+_TEMPORARY = ".tmp"
 
 
 class CacheConfig(BaseModel):
@@ -132,19 +135,35 @@ def build_cache(
     )
     folder = Path(config.folder) / key.digest[:12]
     say(f"cache {folder}: {size}{'' if text_kept else ', which are embedded when they are read'}")
-    _begin(folder, key)
-    missing = {number for number in range(key.parts) if read_part(folder, number, key) is None}
-    if missing:
-        left = size.token_bytes + size.text_bytes * text_kept
-        _check_room(folder, left, left * len(missing) // key.parts, config)
-    if missing or not (folder / EMPTY_FILE).is_file():
-        _build(folder, key, missing, dataset, load_encoders(model, device=device), config.stream, say)
-        _free_memory()
+    with _alone_in(folder, say):
+        _begin(folder, key)
+        missing = {number for number in range(key.parts) if read_part(folder, number, key) is None}
+        if missing:
+            whole = size.token_bytes + size.text_bytes * text_kept
+            _check_room(folder, whole, whole * len(missing) // key.parts, config)
+        if missing or not (folder / EMPTY_FILE).is_file():
+            _build(folder, key, missing, dataset, load_encoders(model, device=device), config.stream, say)
+            _free_memory()
     cache = DesignCache.open(folder, key)
     say(cache.report())
     if not len(cache):
         raise UserError(f"{folder}: no design is left to learn from: allow longer prompts or other samples")
     return cache
+
+
+@contextmanager
+def _alone_in(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Waits until no other process builds there; trainings share caches. Removes what a killed one left half."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waits for another process that builds {folder}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(f".*{_TEMPORARY}"):
+            left.unlink()
+        yield
 
 
 def _begin(folder: Path, key: CacheKey) -> None:
@@ -153,7 +172,6 @@ def _begin(folder: Path, key: CacheKey) -> None:
         return
     if folder.is_dir() and any(folder.glob("part-*.json")):
         raise UserError(f"{folder} has parts but no {CACHE_FILE}: remove the folder")
-    folder.mkdir(parents=True, exist_ok=True)
     _write(folder / CACHE_FILE, key.model_dump_json(indent=1).encode())
 
 
@@ -269,8 +287,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """Another name for each process, so that two that build at once do not write into one file."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
+    return path.with_name(f".{path.name}{_TEMPORARY}")
 
 
 def _free_memory() -> None:

@@ -3,6 +3,7 @@
 import functools
 import json
 import pickle
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from art_model import cache_building
 from art_model.autoencoder import encode_regions
 from art_model.cache_building import CacheConfig, build_cache, size_of
 from art_model.caching import CachedDesign, DesignCache
+from art_model.checkpoint import Part, read_settings
 from art_model.dataset import DataConfig, LayeredDataset
 from art_model.encoders import Encoders, encoder_facts, load_encoders, load_prompts
 from art_model.packing import latents_to_tokens
@@ -200,7 +202,7 @@ def test_streaming_and_ranges_give_the_same_bytes(build: Build, tmp_path: Path) 
 def test_a_build_stopped_anywhere_ends_in_the_same_bytes(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped while the n-th file is being written: half of it is there, under the name of the process."""
+    """Stopped while the n-th file is being written: half of it is there, under another name."""
     undisturbed = folder_bytes(build(folder=str(tmp_path / "undisturbed")).folder)
     written = 0
 
@@ -217,14 +219,49 @@ def test_a_build_stopped_anywhere_ends_in_the_same_bytes(
 
         return call
 
-    for stop in range(1, len(undisturbed) + 1):
+    for stop in range(1, len(undisturbed)):  # all but the lock
         folder, written = str(tmp_path / f"stopped{stop}"), 0
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", stopping_at(stop))
             with pytest.raises(Stopped):
                 build(folder=folder, stream=stop % 2 == 0)
-        resumed = folder_bytes(build(folder=folder, stream=stop % 3 == 0).folder)
-        assert {name: data for name, data in resumed.items() if not name.startswith(".")} == undisturbed
+        assert folder_bytes(build(folder=folder, stream=stop % 3 == 0).folder) == undisturbed
+
+
+def test_two_that_build_at_once_build_one_cache(build: Build, loads: list[Path]) -> None:
+    """The second waits, and finds everything done."""
+    waiting = threading.Event()
+    building = threading.Event()
+    caches: list[DesignCache] = []
+
+    def first(line: str) -> None:
+        if line.startswith("part 0"):
+            building.set()
+            assert waiting.wait(60)
+
+    def second(line: str) -> None:
+        if line.startswith("waits for another process"):
+            waiting.set()
+
+    thread = threading.Thread(target=lambda: caches.append(build(say=first)))
+    thread.start()
+    assert building.wait(60)
+    caches.append(build(say=second))
+    thread.join()
+    assert len(loads) == 1
+    assert caches[0].entries == caches[1].entries
+
+
+def test_prompts_filled_up_to_the_longest_count_with_all_their_tokens(dataset: LayeredDataset, tmp_path: Path) -> None:
+    settings = json.loads((TINY / "art" / "art.json").read_bytes()) | {"pad_text": True, "text_length": 40}
+    parts: tuple[Part, ...] = ("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+    settings["parts"] = {part: str(read_settings(TINY).folder_of(part, TINY / "art")) for part in parts}
+    (tmp_path / "art.json").write_text(json.dumps(settings))
+    config = CacheConfig(folder=str(tmp_path / "caches"))
+    cache = build_cache(dataset, tmp_path, config, device="cpu", say=lambda _: None)
+    assert {entry.text_tokens for entry in cache.entries} == {len(design.text) for design in cache} == {40}
+    exact = size_of(dataset.records, encoder_facts(tmp_path), VariantConfig())
+    assert sum(design.text.nbytes + design.pooled.nbytes for design in cache) == exact.text_bytes
 
 
 def test_encoders_are_freed_after_the_build(
