@@ -96,11 +96,13 @@ class Bench:
     Attributes:
         title: for tables.
         truth_of: where the true designs lie; None where there are none.
+        beyond: the briefs that a limit left out, in order; they tell a longer bench from another one.
     """
 
     title: str
     items: tuple[BenchItem, ...]
     truth_of: Samples | None = None
+    beyond: tuple[BenchItem, ...] = ()
 
     def truth(self, item: BenchItem) -> LayeredImage | None:
         """The true design of a brief. Raises UserError when there should be one and it is missing or damaged."""
@@ -120,13 +122,13 @@ def open_bench(config: BenchConfig) -> Bench:
         bench = Bench(f"design bench {Path(config.designs).name}", tuple(items))
     else:
         bench = _of_briefs(Path(str(config.briefs)))
-    items = list(bench.items[: config.limit])
+    items = bench.items[: config.limit]
     if len(items) < 2:
         raise UserError(f"{bench.title}: {len(items)} briefs are left; at least two are needed")
     truth = open_samples(Path(config.truth)) if config.truth is not None else bench.truth_of
     if truth is not None and (lacking := {item.brief.id for item in items} - set(truth.sample_ids)):
         raise UserError(f"{config.truth} lacks {len(lacking)} designs, such as {min(lacking)}: draw the bench again")
-    return Bench(bench.title, tuple(items), truth)
+    return Bench(bench.title, items, truth, bench.items[len(items) :])
 
 
 def read_designs(path: Path) -> list[BenchItem]:

@@ -118,7 +118,7 @@ def evaluate(config: EvaluateConfig, out: Path, console: Console) -> Evaluation:
 
 def _planned(config: EvaluateConfig, bench: Bench) -> list[Wanted]:
     trainings = max(max((len(model.folders) for model in config.models.values()), default=1), 1)
-    return wanted_of(bench, config.bench.draws * trainings)
+    return wanted_of(bench.items, config.bench.draws * trainings)
 
 
 def _measured(

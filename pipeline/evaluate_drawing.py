@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
-from art_model.checkpoint import SETTINGS_FILE, Part, load_art, read_settings
+from art_model.checkpoint import Part, load_art, model_folder, read_settings
 from art_model.sampling import sample_batch, settings_for
 from evaluation.bench import Bench, BenchItem
 from evaluation.samples import FolderSamples, Samples, open_samples
@@ -85,10 +85,10 @@ class Drawn:
     about: Mapping[str, str]
 
 
-def wanted_of(bench: Bench, draws: int) -> list[Wanted]:
+def wanted_of(items: Sequence[BenchItem], draws: int) -> list[Wanted]:
     """All pictures that each model makes: `draws` of each brief. Raises UserError for an id that leaves no room."""
     wanted = []
-    for item in bench.items:
+    for item in items:
         for draw in range(draws):
             key = f"{item.brief.id}-{draw:02d}"
             try:
@@ -107,7 +107,7 @@ def draw_all(config: EvaluateConfig, bench: Bench, out: Path, console: Console) 
             something else.
     """
     trainings = max((len(model.folders) for model in config.models.values()), default=1) or 1
-    wanted = wanted_of(bench, config.bench.draws * trainings)
+    wanted = wanted_of(bench.items, config.bench.draws * trainings)
     made = {}
     for name, model in config.models.items():
         console.print(f"{name}: {len(wanted)} designs")
@@ -115,7 +115,9 @@ def draw_all(config: EvaluateConfig, bench: Bench, out: Path, console: Console) 
             folder = out / SAMPLES_FOLDER / folder_name(name)
             made[name] = _drawn_by_art(model.folders, config, bench, wanted, folder, console)
         elif model.run is not None:
-            made[name] = _drawn_by_run(model, config.seed, wanted, out / RUNS_FOLDER / folder_name(name), console)
+            later = wanted_of(bench.beyond, config.bench.draws * trainings)
+            folder = out / RUNS_FOLDER / folder_name(name)
+            made[name] = _drawn_by_run(model, config.seed, wanted, later, folder, console)
         else:
             made[name] = _found_in(Path(str(model.samples)), wanted)
         if not made[name].sample_of:
@@ -193,7 +195,7 @@ def _from_picture(order: Order, truth: LayeredImage | None) -> Order:
 
 def _art_digest(path: Path, config: EvaluateConfig) -> str:
     """What an ART model's pictures follow from, but the brief: its files and the sampler's settings."""
-    folder = path if (path / SETTINGS_FILE).is_file() else path / "art"
+    folder = model_folder(path)
     settings = read_settings(path)
     digest = hashlib.sha256(settings.model_dump_json().encode())
     for part in get_args(Part):
@@ -239,16 +241,31 @@ def _read_seconds(folder: Path) -> dict[str, float]:
     return seconds
 
 
-def _drawn_by_run(model: ModelConfig, seed: int, wanted: Sequence[Wanted], out: Path, console: Console) -> Drawn:
-    """MultiLayerFLUX: a run of the wanted briefs in one process, which goes on where it was stopped."""
+def _drawn_by_run(
+    model: ModelConfig,
+    seed: int,
+    wanted: Sequence[Wanted],
+    later: Sequence[Wanted],
+    out: Path,
+    console: Console,
+) -> Drawn:
+    """MultiLayerFLUX: a run of the wanted briefs in one process, which goes on where it was stopped.
+
+    The run knows of the briefs that the bench's limit leaves out, so that a larger limit extends it.
+    """
     problems = [(each, cannot_be_drawn(each.brief)) for each in wanted]
     if bad := [(each, problem) for each, problem in problems if problem]:
         raise UserError(f"MultiLayerFLUX cannot draw {bad[0][0].item.brief.id}: {bad[0][1]}")
     loaded = load_config(Path(str(model.run)), model.set)
     config = loaded.model_copy(
-        update={"seed": seed, "plan": PlanConfig(), "executor": ExecutorConfig(kind="inline"), "keep_raw": False}
+        update={
+            "seed": seed,
+            "plan": PlanConfig(samples=len(wanted)),
+            "executor": ExecutorConfig(kind="inline"),
+            "keep_raw": False,
+        }
     )
-    briefs = BriefList(tuple(each.brief for each in wanted))
+    briefs = BriefList(tuple(each.brief for each in (*wanted, *later)))
     session = new_run(out, config, briefs)
     with session.driving():
         asyncio.run(session.make(briefs, console))

@@ -187,9 +187,12 @@ def test_multi_layer_flux_is_a_run_in_one_process(bench: Path, tmp_path: Path) -
     assert numbers["bench"]["pictures_of_each_model"] == 2
     assert figures["seconds"]["value"] > 0
     assert 0 <= figures["layer_soft_iou"]["value"] <= 1
-    result = run(config, tmp_path / "out", "bench.limit=2")
-    assert "2 samples" in result.output
+    result = run(config, tmp_path / "out")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "3 samples, 9 layers and base images in 2 chunks" in " ".join(result.output.split())
     assert "1 chunks are done" in " ".join(result.output.split())
+    result = run(config, tmp_path / "out", "bench.draws=2")
+    assert "is another run: briefs is" in str(result.exception)
 
 
 @pytest.mark.parametrize(
