@@ -146,7 +146,7 @@ def quantize_prompts(encoder: PromptEncoder) -> None:
     try:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError as error:
-        raise UserError("quantised prompts need torchao: pip install 'layerprism[train]'") from error
+        raise UserError("quantised prompts need torchao: pip install 'layerprism[quantize]'") from error
 
     def is_plain(module: torch.nn.Module, _: str) -> bool:
         return isinstance(module, torch.nn.Linear) and type(module.weight) is torch.nn.Parameter

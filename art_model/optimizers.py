@@ -23,14 +23,14 @@ def build_optimizer(parameters: Sequence[nn.Parameter], config: OptimizerConfig)
             try:
                 from torchao.optim import AdamW8bit
             except ImportError as error:
-                raise _missing("adamw8bit", "torchao") from error
+                raise _missing("adamw8bit", "torchao", "quantize") from error
             eight_bit: torch.optim.Optimizer = AdamW8bit(parameters, **options)
             return eight_bit
         case "prodigy":
             try:
                 from prodigyopt import Prodigy
             except ImportError as error:
-                raise _missing("prodigy", "prodigyopt") from error
+                raise _missing("prodigy", "prodigyopt", "train") from error
             # As CLD's public recipe has it (arXiv 2511.16249); the safeguard keeps the warm-up out of the estimate.
             prodigy: torch.optim.Optimizer = Prodigy(
                 parameters, use_bias_correction=True, safeguard_warmup=True, **options
@@ -61,5 +61,5 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
-def _missing(kind: str, library: str) -> UserError:
-    return UserError(f"optimizer.kind {kind} needs {library}: pip install 'layerprism[train]', or take adamw")
+def _missing(kind: str, library: str, extra: str) -> UserError:
+    return UserError(f"optimizer.kind {kind} needs {library}: pip install 'layerprism[{extra}]', or take adamw")
