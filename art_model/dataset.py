@@ -48,7 +48,8 @@ class DataConfig(BaseModel):
             got the score is left out. What a person decided to keep stays, whatever its scores.
         decisions: verdicts, of which ``undecided`` stands for none; empty takes all.
         styles: style categories; empty takes all.
-        licences: the only ones allowed among a sample's layers; empty allows all.
+        licences: the only ones allowed among a sample's layers; empty allows all. A layer without a recorded licence,
+            such as drawn text, has the licence ``""``, which can be allowed too.
         min_layers, max_layers: foreground layers of a sample.
         largest_side: of a canvas in pixels. Larger designs are scaled down to it, each layer for itself; null scales
             nothing.

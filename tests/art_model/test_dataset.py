@@ -78,6 +78,16 @@ def test_filters_count_what_they_leave_out(
     assert dataset.drops == reasons | {"split val": 1}
 
 
+def test_layers_without_a_licence_pass_where_that_is_allowed(tmp_path: Path) -> None:
+    image, sidecar = make_design(0, 2)
+    text = sidecar.layers[1].model_copy(update={"kind": "text", "licence": ""})
+    described = sidecar.model_copy(update={"layers": (sidecar.layers[0], text)})
+    publication = write_publication([shard_sample(image, described)], tmp_path / "set", ShardConfig())
+    assert len(opened(publication, licences=("CC0-1.0", ""))) == 1
+    with pytest.raises(UserError, match="1 licence"):
+        opened(publication, licences=("CC0-1.0",))
+
+
 def test_a_draw_depends_on_the_seed_and_grows_with_its_size(publication: Publication) -> None:
     few, more, other = (
         opened(publication, samples=3),
