@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from filters.artifacts import NEED_RAW
 from layered.arrays import UInt8Array
 from layered.compositing import over_color
 from layered.pixels import resize
@@ -26,8 +27,8 @@ SOUND: Final = "sound"
 WRONG_OBJECT: Final = "wrong_object"
 FAILED: Final = "malformed"
 
-_SHARES: Final = {"sprite": 0.2, "matted": 0.12, "network": 0.13, "object": 0.15, "wisp": 0.08, "text": 0.14,
-                  "whole": 0.08, "drawn": 0.05, "drawn_network": 0.05}  # fmt: skip
+_SHARES: Final = {"sprite": 0.16, "matted": 0.1, "network": 0.1, "object": 0.1, "wisp": 0.07, "text": 0.12,
+                  "whole": 0.1, "photo": 0.1, "figure": 0.07, "drawn": 0.04, "drawn_network": 0.04}  # fmt: skip
 _OF_THE_MATTE: Final = ("leftover", "halo", "holes", "specks", *ALPHA_CORRUPTIONS)
 
 
@@ -109,7 +110,7 @@ def _sound(count: int, rng: np.random.Generator, drawn: bool) -> Iterator[Sample
 
 
 def _can_have(sample: Sample, kind: str) -> bool:
-    if kind in _OF_THE_MATTE and sample.raw is None:
+    if (kind in _OF_THE_MATTE or kind in NEED_RAW) and sample.raw is None:
         return False
     # What closed forms find is shown by sprites: a thin or see-through thing may be nearly empty by nature.
     return kind in APPLICABLE[sample.source] or (kind in ALPHA_CORRUPTIONS and bool(sample.label))

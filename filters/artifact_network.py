@@ -1,7 +1,10 @@
-"""The artifact classifier's network: a small convolutional net on the picture, a smaller one on the frame.
+"""The artifact classifier's network: a small convolutional net on the picture, smaller ones on its lines and the frame.
 
 picture [n, 4, 128, 128] ─ over gray, alpha, likeness to the background ─ convolutions ─┐
+        └ differences across every row and column [n, 7, 122] ─ convolutions along these ─┤
 frame   [n, 3, 64, 64]   ─ difference to the background ─ convolutions ──────────────────┴─ pooled ─ one logit a name
+
+Convolutions see a spot at a time; that a join runs straight through the whole picture shows in sums along it.
 """
 
 from __future__ import annotations
@@ -17,15 +20,19 @@ ANY = "any"
 
 _NEAR = 64 / 255  # distance to the background at which likeness to it ends
 _SEEN = 0.04  # alpha below which a pixel has no colour
+_APART = 2  # pixels between which differences are taken: a join is that wide where a larger picture was reduced
+_STEP = 0.12  # difference of premultiplied values that counts in full
+_PROFILES = 7
 
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """Channels at each resolution of the picture's part and of the frame's part, and of the hidden layer."""
+    """Channels at each resolution of the picture's part and of the frame's part, of the hidden layer and of lines."""
 
     picture: tuple[int, int, int] = (48, 72, 96)
     frame: tuple[int, int, int] = (16, 24, 32)
     hidden: int = 48
+    lines: int = 24
 
 
 class ArtifactNetwork(nn.Module):
@@ -50,7 +57,15 @@ class ArtifactNetwork(nn.Module):
         self.frame = nn.Sequential(
             nn.PixelUnshuffle(2), *_convolution(20, low), *_convolution(low, mid, 2), *_convolution(mid, high, 2)
         )  # 8 × 8
-        pooled = fine + middle + 2 * coarse + 2 * high
+        lines = self.shape.lines
+        self.lines = nn.Sequential(
+            nn.BatchNorm1d(_PROFILES),
+            nn.Conv1d(_PROFILES, lines, 5, padding=2),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(lines, lines, 5, padding=2),
+            nn.ReLU(inplace=True),
+        )
+        pooled = fine + middle + 2 * coarse + 2 * high + 2 * lines
         self.head = nn.Sequential(
             nn.Linear(pooled, self.shape.hidden), nn.ReLU(), nn.Linear(self.shape.hidden, len(self.kinds) + 1)
         )
@@ -60,7 +75,11 @@ class ArtifactNetwork(nn.Module):
         middle = self.middle(fine)
         coarse = self.coarse(middle)
         frame = self.frame(frame_planes(frames, backgrounds, known))
-        features = [_mean(fine), _mean(middle), _mean(coarse), _largest(coarse), _mean(frame), _largest(frame)]
+        # Rows and columns are looked at alike.
+        profiles = torch.cat([line_profiles(pictures), line_profiles(pictures.transpose(2, 3))])
+        rows, columns = self.lines(profiles).amax(dim=2).chunk(2)
+        features = [_mean(fine), _mean(middle), _mean(coarse), _largest(coarse), _mean(frame), _largest(frame),
+                    torch.maximum(rows, columns), rows + columns]  # fmt: skip
         logits: Tensor = self.head(torch.cat(features, dim=1))
         return logits
 
@@ -71,6 +90,36 @@ def picture_planes(pictures: Tensor, backgrounds: Tensor, known: Tensor) -> Tens
     distance = (rgb - alpha * backgrounds[:, :, None, None]).abs().amax(dim=1, keepdim=True) / alpha.clamp_min(_SEEN)
     likeness = (1 - distance / _NEAR).clamp(0, 1) * (alpha > _SEEN) * known[:, None, None, None]
     return torch.cat([2 * rgb - alpha, 2 * alpha - 1, likeness], dim=1)
+
+
+def line_profiles(pictures: Tensor) -> Tensor:
+    """``[n, 7, h - 6]``: what changes across each row of premultiplied pictures ``[n, 4, h, w]``, summed along it.
+
+    The visible length; the differences across it, the part of them that is not there on both sides of it, and how much
+    of the visible length has each of both; the change of brightness that all of the row has in common, and that of
+    alpha.
+    """
+    difference = pictures[:, :, _APART:] - pictures[:, :, :-_APART]
+    greatest = difference.abs().amax(dim=1)
+    here = greatest[:, _APART:-_APART]
+    beside = torch.maximum(greatest[:, : -2 * _APART], greatest[:, 2 * _APART :])
+    alone = (here - beside).clamp_min(0)
+    margin = _APART + _APART // 2
+    covered = pictures[:, 3].mean(dim=2)[:, margin:-margin]
+    visible = covered.clamp_min(0.05)
+    shift = difference[:, :, _APART:-_APART].mean(dim=3)
+    return torch.stack(
+        [
+            covered,
+            here.mean(dim=2) / visible,
+            alone.mean(dim=2) / visible,
+            (here / _STEP).clamp_max(1).mean(dim=2) / visible,
+            (alone / _STEP).clamp_max(1).mean(dim=2) / visible,
+            shift[:, :3].mean(dim=1).abs() / visible,
+            shift[:, 3].abs() / visible,
+        ],
+        dim=1,
+    )
 
 
 def frame_planes(frames: Tensor, backgrounds: Tensor, known: Tensor) -> Tensor:

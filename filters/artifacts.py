@@ -168,7 +168,7 @@ def load_classifier(folder: Path) -> ArtifactNetwork:
         )
     try:
         facts = json.loads(config.read_text("utf-8"))
-        shape = NetworkShape(tuple(facts["picture"]), tuple(facts["frame"]), facts["hidden"])
+        shape = NetworkShape(tuple(facts["picture"]), tuple(facts["frame"]), facts["hidden"], facts["lines"])
         network = ArtifactNetwork([str(kind) for kind in facts["kinds"]], shape)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"filters.artifacts.model: {config} describes no artifact classifier: {error}") from error

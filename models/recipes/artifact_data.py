@@ -34,16 +34,18 @@ UNKNOWN: Final = 255
 
 FAILURES: Final = "failures"
 TRAINING: Final = {
-    "sprite": 2400, "matted": 1600, "object": 1800, "wisp": 1000, "text": 1300, "whole": 1000, "drawn": 900,
-    "network": 1000, "drawn_network": 400,
-    FAILURES: 1000,
+    "sprite": 1800, "matted": 800, "object": 1000, "wisp": 800, "text": 800, "whole": 1400, "drawn": 400,
+    "network": 600, "drawn_network": 200, "photo": 1800, "figure": 1200,
+    FAILURES: 200,
 }  # fmt: skip
 """How many sound samples of each source are asked for, and how many failures of the embedded model."""
 
 HARD: Final = {
-    "seams": {"sprite": 2000, "object": 2000, "whole": 1600},
-    "lettering": {"text": 7000},
-    "malformed": {"sprite": 2000, "network": 600},
+    "seams": {"sprite": 1200, "photo": 1000, "figure": 600, "object": 600, "whole": 1400},
+    "lettering": {"text": 4500},
+    "malformed": {"sprite": 1800, "photo": 1000, "network": 400},
+    "noise": {"text": 400, "whole": 400},
+    "blur": {"whole": 400},
 }
 """Kinds that are hard to see get more samples, each sound and broken, by source."""
 

@@ -1,4 +1,4 @@
-"""Sound layers and whole images from everywhere: exact, matted and drawn sprites, made-up things, texts, designs.
+"""Sound layers and whole images from everywhere: sprites exact, matted, drawn and lit, made-up things, texts, designs.
 
 Each function gives one sample, or a row of them, from a random generator alone.
 """
@@ -21,9 +21,10 @@ from layered.arrays import Color, FloatArray, UInt8Array
 from layered.pixels import premultiply, resize, resize_rgb, round_to_uint8, unpremultiply
 from models.recipes import matting_objects as objects
 from models.recipes import matting_wisps as wisps
+from models.recipes.artifact_photos import figure, photo_sprite, room
 from models.recipes.corruptions import Sample
 from models.recipes.designs import draw_design
-from models.recipes.matting_textures import random_color, texture
+from models.recipes.matting_textures import random_color
 from models.recipes.sprites import BACKGROUND, on_gray, place
 from models.vocabulary import Vocabulary, load_vocabulary
 from stages.generator import Generator, load_generator
@@ -33,10 +34,15 @@ from stages.text_layer import TextConfig, draw_text
 
 SIDE: Final = 128
 _SIDES: Final = (128, 192)  # divisors or equals of the side at which sprites are styled
+_PHOTO_SIDE: Final = 192
 SHAPE_SHARE: Final = 0.15
 DEFAULT_STYLE_SHARE: Final = 0.5
 _BATCH: Final = 12
-_SURE: Final = 0.52  # cosine with the best of all concepts that one in four good drawings does not reach
+_PLAIN: Final = 0.55  # alpha that a twentieth of a see-through thing reaches
+_LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_SURE: Final = 0.46  # cosine with the best of all concepts that nearly all good drawings reach
+_LETTERS: Final = 0.09  # of the longer side: the height of letters whose form can be told in the view
+_READABLE: Final = 0.25  # difference of luminance that letters have to the board they stand on
 
 _FONTS: Final = ("DejaVu Sans", "DejaVu Sans:bold", "DejaVu Sans:italic", "DejaVu Serif", "DejaVu Serif:bold italic",
                  "DejaVu Sans Mono", "STIXGeneral", "STIXGeneral:bold", "cmr10", "cmss10")  # fmt: skip
@@ -129,25 +135,44 @@ def thing(rng: np.random.Generator) -> Sample:
     """A made-up solid or hairy thing with photo-like surfaces, and sometimes a shadow, a reflection or a glow."""
     side = int(rng.choice(_SIDES))
     layer = objects.solid(side, rng) if rng.random() < 0.75 else wisps.hairy(side, rng)
-    chance = rng.random()
-    if chance < 0.2:
-        layer = wisps.with_shadow(layer, rng)
-    elif chance < 0.27:
-        layer = wisps.reflected(layer, rng)
-    elif chance < 0.32:
-        layer = wisps.glowing(layer, rng)
-    return _framed("object", layer, rng)
+    return _framed("object", _in_its_place(layer, rng), rng)
+
+
+def photo(rng: np.random.Generator) -> Sample:
+    """A sprite with the light, relief and surface of a photograph, and sometimes a shadow, a reflection or a glow."""
+    return _framed("photo", _in_its_place(photo_sprite(_PHOTO_SIDE, rng), rng), rng)
+
+
+def made_up(rng: np.random.Generator) -> Sample:
+    """The same of a made-up creature, vessel or piece of furniture."""
+    return _framed("figure", _in_its_place(figure(_PHOTO_SIDE, rng), rng), rng)
 
 
 def wisp(rng: np.random.Generator) -> Sample:
     """Smoke, fire, light, glass, a veil or something thin: what is see-through or in pieces by nature."""
     kinds = (wisps.smoke, wisps.fire, wisps.light, wisps.glass, wisps.glass, wisps.veil, wisps.burning,
              objects.thin_structure)  # fmt: skip
-    return _framed("wisp", kinds[rng.integers(len(kinds))](int(rng.choice(_SIDES)), rng), rng)
+    while True:
+        layer = kinds[rng.integers(len(kinds))](int(rng.choice(_SIDES)), rng)
+        shown = layer[..., 3][layer[..., 3] > 0.05]
+        # What can hardly be seen is empty.
+        if shown.size and np.quantile(shown, 0.95) > _PLAIN:
+            return _framed("wisp", layer, rng)
 
 
 def text(rng: np.random.Generator) -> Sample:
-    """Words in a font of those that are always there, alone or on a board."""
+    """Words in a font of those that are always there, alone or on a board, large enough to be read in the view."""
+    while True:
+        sample = _text(rng)
+        assert sample.ink is not None
+        rows = np.flatnonzero(sample.ink.max(axis=1) > 0.25)
+        lines = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+        shown = np.argwhere(sample.rgba[..., 3] > 0)
+        if max(map(len, lines)) >= _LETTERS * np.ptp(shown, axis=0).max():
+            return sample
+
+
+def _text(rng: np.random.Generator) -> Sample:
     side = 192
     words = " ".join(rng.choice(_words(), int(rng.integers(1, 5))))
     written = (words, words.upper(), words.title())[rng.integers(3)]
@@ -167,28 +192,21 @@ def text(rng: np.random.Generator) -> Sample:
         board[max(0, top - margin) : top + glyphs.shape[0] + margin,
               max(0, left - margin) : left + glyphs.shape[1] + margin] = 1  # fmt: skip
         ground = random_color(rng)
-        if np.abs(ground - color).max() < 0.35:
-            ground = (ground + 0.5) % 1.0
+        while abs(float(_LUMINANCE @ (ground - color))) < _READABLE:
+            ground = rng.uniform(0, 1, 3).astype(np.float32)
         layer = objects.over(layer, objects.layer_of(board, ground))
     return Sample("text", unpremultiply(layer), ink=ink, ink_color=color, caption=written)
 
 
 def whole(rng: np.random.Generator) -> Sample:
-    """A whole design, or things before a photo-like room or landscape with straight lines in it."""
+    """A whole design, or things in a photo-like room or landscape with straight lines in it."""
     size = ((192, 192), (224, 144), (144, 224))[rng.integers(3)]
     if rng.random() < 0.55:
         return Sample("whole", _opaque(draw_design(size, rng).rgb))
     side = max(size)
-    picture = texture(side, rng)
-    for _ in range(int(rng.integers(0, 8))):
-        # Walls, boards, windows, horizons: straight edges that are no seams.
-        x0, y0 = rng.integers(0, side - 8, 2).tolist()
-        x1, y1 = (np.array([x0, y0]) + rng.integers(4, side, 2)).tolist()
-        inner = texture(side, rng) if rng.random() < 0.5 else np.broadcast_to(random_color(rng), (side, side, 3))
-        picture[y0:y1, x0:x1] = inner[y0:y1, x0:x1]
-    layers = [objects.layer_of(np.ones((side, side), np.float32), picture)]
+    layers = [objects.layer_of(np.ones((side, side), np.float32), room(side, rng))]
     for _ in range(int(rng.integers(1, 5))):
-        part = (thing if rng.random() < 0.8 else wisp)(rng).rgba
+        part = (photo, made_up, thing, wisp)[rng.choice(4, p=(0.35, 0.3, 0.2, 0.15))](rng).rgba
         small = int(side * rng.uniform(0.25, 0.7))
         canvas = np.zeros((side, side, 4), np.float32)
         y, x = rng.integers(0, side - small + 1, 2).tolist()
@@ -200,12 +218,22 @@ def whole(rng: np.random.Generator) -> Sample:
 
 SOURCES: Final[dict[str, Callable[[np.random.Generator], Sample]]] = {
     "sprite": sprite, "matted": matted, "object": thing, "wisp": wisp, "text": text, "whole": whole,
-    "network": network,
+    "network": network, "photo": photo, "figure": made_up,
 }  # fmt: skip
 """Those that give one sample at a time; `drawn` and `failures` come in rows."""
 
 DRAWN_BY_BACKEND: Final = {"drawn": "keyer", "drawn_network": "layerprism"}
 """The sources of what the embedded model draws, each with the back end that mattes it."""
+
+
+def _in_its_place(layer: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """One in three with a shadow, a reflection or a glow."""
+    chance = rng.random()
+    if chance < 0.2:
+        return wisps.with_shadow(layer, rng).astype(np.float32)
+    if chance < 0.27:
+        return wisps.reflected(layer, rng).astype(np.float32)
+    return (wisps.glowing(layer, rng) if chance < 0.32 else layer).astype(np.float32)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from filters.artifact_network import ArtifactNetwork
+from filters.artifacts import KINDS
 from models.recipes.artifact_data import SOURCE_NAMES, UNKNOWN, Pictures, without_raw
 from models.recipes.training_state import NAME, load_state, save_state
 
@@ -24,6 +25,7 @@ RATE: Final = 2e-3
 _WARM_UP: Final = 100
 _AVERAGE: Final = 0.997
 _RAW_DROPPED: Final = 0.2
+_CRISP: Final = 0.35
 _BETWEEN_SAVES: Final = 60.0
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -89,30 +91,40 @@ def known_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def augmented(pictures: Pictures, rng: torch.Generator) -> tuple[Inputs, Tensor]:
-    """A batch as the network takes it, mirrored, in other colours and light, some without their raw; and its labels."""
+    """A batch as the network takes it: mirrored, in other colours and light, some crisper, some without their raw; and
+    its labels."""
     count = len(pictures)
     labels = pictures.labels.clone()
     blind = torch.rand(count, generator=rng) < _RAW_DROPPED
     labels[blind] = without_raw(labels[blind])
     known = pictures.known.float() * ~blind
-    picture, frame, background, _ = inputs_of(pictures)
     # Mirrored letters are garbled ones.
     lettered = pictures.source == SOURCE_NAMES.index("text")
     mirror = (torch.rand(count, generator=rng) < 0.5) & ~lettered
-    picture = torch.where(mirror[:, None, None, None], picture.flip(3), picture)
-    frame = torch.where(mirror[:, None, None, None], frame.flip(3), frame)
     # The same change of colours for the layer, its drawing and the background.
     order = torch.argsort(torch.rand(count, 3, generator=rng), dim=1)
     order = torch.where((torch.rand(count, 1, generator=rng) < 0.3), order, torch.arange(3))
     gain = 1 + 0.2 * (torch.rand(count, 1, generator=rng) - 0.5) + 0.1 * (torch.rand(count, 3, generator=rng) - 0.5)
-    alpha = picture[:, 3:]
-    planes = order[:, :, None, None]
-    rgb = picture[:, :3].gather(1, planes.expand(-1, -1, *picture.shape[2:])) * gain[:, :, None, None]
-    frame = (frame.gather(1, planes.expand(-1, -1, *frame.shape[2:])) * gain[:, :, None, None]).clamp(0, 1)
-    background = (background.gather(1, order) * gain).clamp(0, 1)
-    picture = torch.cat([torch.minimum(rgb, alpha), alpha], dim=1)
-    picture = picture.contiguous(memory_format=torch.channels_last)
-    return (picture, frame.contiguous(memory_format=torch.channels_last), background, known), labels
+    change = torch.zeros(count, 4, 4)
+    change[:, :3, :3].scatter_(1, order[:, None], gain[:, None])
+    change[:, 3, 3] = 1
+    picture = _recolored(pictures.picture, mirror, change)
+    # What was reduced from large photographs is crisper than what is rendered small.
+    crisp = torch.nonzero((torch.rand(count, generator=rng) < _CRISP) & (labels[:, KINDS.index("blur")] != 1))[:, 0]
+    colors = picture[crisp, :3]
+    detail = colors - F.avg_pool2d(colors, 3, 1, 1)
+    picture[crisp, :3] = (colors + detail * (0.2 + 1.3 * torch.rand(len(crisp), 1, 1, 1, generator=rng))).clamp_min(0)
+    frame = _recolored(pictures.frame, mirror, change[:, :3, :3])
+    background = torch.einsum("nc,nck->nk", pictures.background.float() / 255, change[:, :3, :3])
+    return (torch.minimum(picture, picture[:, 3:]), frame.clamp_max(1), background.clamp_max(1), known), labels
+
+
+def _recolored(pixels: Tensor, mirror: Tensor, change: Tensor) -> Tensor:
+    """Pixels ``[n, h, w, c]`` in 0…255, some mirrored, as ``[n, c, h, w]`` in 0…1 multiplied by matrices."""
+    turned = pixels.clone()
+    turned[mirror] = pixels[mirror].flip(2)
+    recolored = torch.bmm(turned.flatten(1, 2).float(), change / 255).view(pixels.shape)
+    return recolored.permute(0, 3, 1, 2)
 
 
 def inputs_of(pictures: Pictures) -> Inputs:

@@ -104,7 +104,7 @@ def several(sample: Sample, rng: np.random.Generator) -> Sample:
 def malformed(sample: Sample, rng: np.random.Generator) -> Sample:
     """Melted, doubled, torn to pieces, grown together with something else, or with parts missing."""
     ways = (_melted, _melted, _doubled, _torn, _grown_together, _amputated)
-    return _visibly(lambda: ways[rng.integers(len(ways))](sample, rng), sample, 0.2)
+    return _visibly(lambda: ways[rng.integers(len(ways))](sample, rng), sample, 0.3)
 
 
 def lettering(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -211,19 +211,24 @@ def blur(sample: Sample, rng: np.random.Generator) -> Sample:
 
 def noise(sample: Sample, rng: np.random.Generator) -> Sample:
     """Grain, salt and pepper, or blotches of colour over the object."""
+    return _visibly(lambda: _noised(sample, rng), sample, 0.12)
+
+
+def _noised(sample: Sample, rng: np.random.Generator) -> Sample:
     own = premultiply(sample.rgba)
     height, width = own.shape[:2]
     grain = max(1.0, _extent(sample) / 120 * rng.uniform(0.8, 2.5))
     size = max(2, round(height / grain)), max(2, round(width / grain))
-    way = rng.random()
+    # Blotches as large as letters are a colouring.
+    way = rng.random() * (0.85 if sample.source == "text" else 1)
     if way < 0.6:
         field = rng.normal(0, rng.uniform(0.12, 0.3), (*size, 3 if rng.random() < 0.7 else 1)).astype(np.float32)
     elif way < 0.85:
-        spots = rng.random((*size, 1)) < rng.uniform(0.04, 0.12)
+        spots = rng.random((*size, 1)) < rng.uniform(0.05, 0.14)
         field = np.where(spots, rng.choice([-0.9, 0.9], (*size, 1)), 0).astype(np.float32)
     else:
-        coarse = max(2, size[0] // 4), max(2, size[1] // 4)
-        field = rng.normal(0, rng.uniform(0.2, 0.35), (*coarse, 3)).astype(np.float32)
+        coarse = max(2, size[0] // 3), max(2, size[1] // 3)
+        field = rng.normal(0, rng.uniform(0.22, 0.38), (*coarse, 3)).astype(np.float32)
     field = np.broadcast_to(field, (*field.shape[:2], 3))
     how = Image.Resampling.BILINEAR if way >= 0.85 else Image.Resampling.NEAREST
     planes = [np.asarray(Image.fromarray(field[..., c].copy()).resize((width, height), how)) for c in range(3)]
@@ -234,20 +239,35 @@ def noise(sample: Sample, rng: np.random.Generator) -> Sample:
 
 def seams(sample: Sample, rng: np.random.Generator) -> Sample:
     """A straight join across the picture, sometimes two: beyond it the picture is shifted along it, lit otherwise, or
-    both."""
+    both. What is not of the vocabulary may have an edge of light by nature, as a box or a wall's corner has: there the
+    picture is shifted in any case."""
     shown = np.argwhere(sample.rgba[..., 3] > 127)
     if not len(shown):
         return sample
     axis = int(rng.integers(2))
     low, high = shown[:, axis].min(), shown[:, axis].max()
-
-    def join() -> Sample:
-        at, way = round(low + (high - low) * rng.uniform(0.3, 0.7)), rng.random()
-        slid = _slid(sample, axis, at, rng) if way < 0.7 else sample
-        return _relit(slid, axis, at, rng) if way > 0.3 else slid
-
-    joined = _visibly(join, sample, 0.25)
+    joined, clearest = sample, -1.0
+    for _ in range(8):
+        at, way = max(1, round(low + (high - low) * rng.uniform(0.25, 0.75))), rng.random()
+        slid = _slid(sample, axis, at, rng) if way < 0.7 or not sample.label else sample
+        changed = _relit(slid, axis, at, rng) if way > 0.35 else slid
+        clear = _step(changed, axis, at) - _step(sample, axis, at)
+        if clear > clearest:
+            joined, clearest = changed, clear
+        if clear >= _CLEAR_STEP:
+            break
     return seams(joined, rng) if rng.random() < 0.2 else joined
+
+
+_CLEAR_STEP: Final = 0.1
+
+
+def _step(sample: Sample, axis: int, at: int) -> float:
+    """The difference of premultiplied values across a line, the largest of the channels: its sum along the line, as a
+    part of the object's extent."""
+    own = premultiply(sample.rgba)
+    before, beyond = (own[at - 1], own[at]) if axis == 0 else (own[:, at - 1], own[:, at])
+    return float(np.abs(before - beyond).max(axis=-1).sum()) / _extent(sample)
 
 
 CORRUPTIONS: Final[dict[str, Corruption]] = {
@@ -272,6 +292,8 @@ APPLICABLE: Final[dict[str, tuple[str, ...]]] = {
     "whole": ("checkerboard", "blur", "noise", "seams"),
     "network": _DRAWN,
     "drawn_network": _DRAWN,
+    "photo": _DRAWN,
+    "figure": tuple(kind for kind in _DRAWN if kind != "malformed"),
 }
 """By source, the kinds that can be told from a sound sample of it; those named more often are drawn more often."""
 
@@ -429,24 +451,31 @@ def _garbled(ink: FloatArray, rng: np.random.Generator) -> FloatArray:
     letters = [box for box in boxes if box[0].stop - box[0].start > 0.4 * tallest]
     written = ink.copy()
     for box in letters:
-        if rng.random() < 0.15:
+        if len(letters) > 4 and rng.random() < 0.15:
             continue
         glyph = ink[box]
-        other = _fitted(ink[letters[rng.integers(len(letters))]], (glyph.shape[0], glyph.shape[1]))
-        way = rng.integers(4)
-        if way == 0:
-            middle = glyph.shape[0] // 2
-            glyph = np.concatenate([np.flipud(other)[:middle], glyph[middle:]])
-        elif way == 1:
-            glyph = np.maximum(glyph, np.roll(np.fliplr(other), glyph.shape[0] // 5, axis=0))
-        elif way == 2:
-            glyph = _bent(glyph, rng)
-        else:
-            middle = glyph.shape[1] // 2
-            glyph = _bent(np.concatenate([other[:, middle:], glyph[:, : glyph.shape[1] - (other.shape[1] - middle)]],
-                                         axis=1), rng)  # fmt: skip
-        written[box] = glyph
+        for _ in range(5):
+            other = _fitted(ink[letters[rng.integers(len(letters))]], (glyph.shape[0], glyph.shape[1]))
+            written[box] = _no_letter(glyph, other, rng)
+            # Half an O upside down is still an O.
+            if np.abs(written[box] - glyph).sum() > 0.5 * glyph.sum():
+                break
     return np.clip(written, 0, 1).astype(np.float32)
+
+
+def _no_letter(glyph: FloatArray, other: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """What is left of a letter: half of it replaced, another one laid over it, or its strokes bent."""
+    way = rng.integers(4)
+    if way == 0:
+        middle = glyph.shape[0] // 2
+        return np.concatenate([np.flipud(other)[:middle], glyph[middle:]])
+    if way == 1:
+        doubled: FloatArray = np.maximum(glyph, np.roll(np.fliplr(other), glyph.shape[0] // 5, axis=0))
+        return doubled
+    if way == 2:
+        return _bent(glyph, rng)
+    middle = glyph.shape[1] // 2
+    return _bent(np.concatenate([other[:, middle:], glyph[:, :middle]], axis=1), rng)
 
 
 def _bent(glyph: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from filters.artifact_network import ArtifactNetwork, NetworkShape
 from filters.artifact_view import layer_view
-from filters.artifacts import ARTIFACT, KINDS, NEED_RAW, ArtifactJudgement, ArtifactsConfig
+from filters.artifacts import KINDS, NEED_RAW, ArtifactJudgement, ArtifactsConfig
 from layered.arrays import UInt8Array
 from layered.box import Box
 from layered.errors import UserError
@@ -21,14 +21,14 @@ from ledger.run_directory import RunDirectory
 from models.recipes import train_artifacts
 from models.recipes.artifact_data import UNKNOWN, Pictures, labels_of
 from models.recipes.artifact_decisions import decided_pictures
-from models.recipes.artifact_training import area_under_roc, areas, augmented, known_loss, logits_of, train
-from models.recipes.train_artifacts import thresholds_for, tune
+from models.recipes.artifact_training import area_under_roc, areas, augmented, known_loss, train
+from models.recipes.train_artifacts import tune
 from tests.filters.drawings import COLORS, SIDE, drawing, grown, raw_of
 from tests.filters.drawings import KINDS as SHAPES
 from tests.ledger.runs import make_run, on
 from tests.shards.samples import make_sample
 
-SHAPE = NetworkShape((6, 8, 10), (4, 6, 8), 12)
+SHAPE = NetworkShape((6, 8, 10), (4, 6, 8), 12, 6)
 HALO = KINDS.index("halo")
 
 
@@ -67,9 +67,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_it_learns(pictures: Pictures, tmp_path: Path, steps: Sequence[float]) -> None:
     torch.manual_seed(1)
-    network = train(ArtifactNetwork(KINDS, SHAPE), pictures, 2.0, tmp_path)
+    network = train(ArtifactNetwork(KINDS, SHAPE), pictures, 6.0, tmp_path)
     assert areas(network, haloed(24))["halo"] > 0.95
-    assert 20 < len(steps) < 200
+    assert 100 < len(steps) < 600
 
 
 def test_a_stopped_training_goes_on_and_a_finished_one_does_not_begin_again(
@@ -108,16 +108,6 @@ def test_the_area_is_that_of_scikit_learn() -> None:
     rng = np.random.default_rng(4)
     labels, values = rng.random(300) < 0.3, rng.integers(0, 40, 300) / 7
     assert area_under_roc(values[labels], values[~labels]) == pytest.approx(roc_auc_score(labels, values), abs=1e-12)
-
-
-def test_thresholds_leave_as_many_false_alarms_as_are_wanted(pictures: Pictures) -> None:
-    torch.manual_seed(2)
-    network = ArtifactNetwork(KINDS, SHAPE).eval()
-    found = thresholds_for(network, pictures, 0.2, 0.1)
-    sound = pictures.labels[:, -1].numpy() == 0
-    absent = 1 / (1 + np.exp(logits_of(network, pictures)[sound]))
-    assert (absent[:, -1] < found[ARTIFACT]).mean() == pytest.approx(0.2, abs=0.04)
-    assert (absent[:, HALO] < found["artifact_halo"]).mean() == pytest.approx(0.1, abs=0.04)
 
 
 def decided_run(path: Path, decisions: Sequence[Decision], broken: UInt8Array | None = None) -> RunDirectory:
