@@ -7,6 +7,7 @@ faults. Layers are premultiplied RGBA, float ``[side, side, 4]`` in 0…1.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -102,7 +103,8 @@ def _seen(layer: Values, rng: np.random.Generator) -> Values:
         seen = ndimage.gaussian_filter(seen, (*[rng.uniform(0.3, 0.7)] * 2, 0))
     seen = np.clip(seen, 0, 1)
     seen[..., :3] = np.minimum(seen[..., :3], seen[..., 3:])
-    return seen.astype(np.float32)
+    turned: Values = seen.astype(np.float32)
+    return turned
 
 
 def _creature(side: int, rng: np.random.Generator) -> Values:
@@ -123,8 +125,8 @@ def _creature(side: int, rng: np.random.Generator) -> Values:
     for _ in range(int(rng.integers(1, 4))):
         reach = np.array([rng.uniform(0.08, 0.25), rng.uniform(0.08, 0.25)]) * side
         y = rng.uniform(0.3, 0.7) * side
-        mask = _mask(side, lambda draw, y=y, reach=reach: draw.ellipse(
-            (middle - reach[0], y - reach[1], middle + reach[0], y + reach[1]), fill=255))  # fmt: skip
+        area = middle - reach[0], y - reach[1], middle + reach[0], y + reach[1]
+        mask = _mask(side, functools.partial(ImageDraw.ImageDraw.ellipse, xy=area, fill=255))
         layer = over(layer_of(mask, _lit(_surface(side, palette, rng), mask, rng)), layer)
     for _ in range(int(rng.integers(0, 4))):
         spot = np.array([rng.uniform(0.02, 0.12), rng.uniform(0.25, 0.65)]) * side
@@ -190,9 +192,9 @@ def _furniture(side: int, rng: np.random.Generator) -> Values:
         layer = over(_pair(side, joints, thick * side, rng.uniform(0.5, 1.2), surface, rng), layer)
     for _ in range(int(rng.integers(2, 6))):
         wide, thick, y = rng.uniform(0.5, 1.05) * half, rng.uniform(0.02, 0.16), rng.uniform(0.1, 0.8)
-        area = tuple(side * v for v in (0.5 - wide, y, 0.5 + wide, y + thick))
+        area = side * (0.5 - wide), side * y, side * (0.5 + wide), side * (y + thick)
         radius = side * float(rng.choice([0, 0.01, 0.04]))
-        mask = _mask(side, lambda draw, area=area, radius=radius: draw.rounded_rectangle(area, radius, fill=255))
+        mask = _mask(side, functools.partial(ImageDraw.ImageDraw.rounded_rectangle, xy=area, radius=radius, fill=255))
         board = surface if rng.random() < 0.7 else texture(side, rng)
         layer = over(layer_of(mask, _lit(board * rng.uniform(0.6, 1.0), mask, rng)), layer)
     return layer
@@ -212,7 +214,8 @@ def _box(side: int, rng: np.random.Generator) -> Values:
         faces.append([(left, top), (at, top), (right, top - depth), (left + right - at, top - depth - lift)])
     layer = np.zeros((side, side, 4), np.float32)
     for face in faces:
-        mask = _mask(side, lambda draw, face=face: draw.polygon([(float(x), float(y)) for x, y in face], fill=255))
+        points = [(float(x), float(y)) for x, y in face]
+        mask = _mask(side, functools.partial(ImageDraw.ImageDraw.polygon, xy=points, fill=255))
         shade = rng.uniform(0.5, 1.05) * (1 + 0.3 * (fractal_noise(side, 2.2, rng) - 0.5))
         layer = over(layer_of(mask, np.clip(surface * shade[..., None], 0, 1)), layer)
     lines = int(rng.integers(0, 5))

@@ -37,7 +37,7 @@ def test_nine_in_ten_broken_samples_are_flagged(rows: dict[str, Row]) -> None:
 def test_a_score_knows_the_kind_it_is_named_after(rows: dict[str, Row], kind: str) -> None:
     area = rows[kind].area
     assert area is not None
-    assert area >= (0.85 if kind == "seams" else 0.93)  # seams are at 0.89 so far, the target for all is 0.97
+    assert area >= 0.93  # so few samples tell it to within 0.03; the benchmark's aim is 0.97
     assert f"{ARTIFACT}_{kind}" in rows[kind].by_score
 
 
@@ -47,7 +47,8 @@ def test_what_closed_forms_find_is_found_by_the_check_that_is_named_after_it(row
 
 
 @pytest.mark.xfail(
-    reason="the classifier flags seven layers of the real scenes: it needs photo-like sound samples", strict=True
+    reason="the classifier still takes some photo-like layers, with many parts or crisp stripes, for broken",
+    strict=True,
 )
 def test_no_photo_like_scene_is_flagged(shared_dir: Path) -> None:
     count, flags = real_flags(FiltersConfig())
