@@ -19,7 +19,8 @@ class FiltersConfig(BaseModel):
     """Which scores flag a sample, and below what.
 
     The defaults of `alpha…`, `artifact…` and `clip…` are measured by `benchmarks/filters.py`: few sound samples of any
-    kind are flagged by all scores together, most of those with a controlled corruption are, and no photo-like layer is.
+    kind are flagged by all scores together, most of those with a controlled corruption are, and some photo-like layers.
+    Those of `artifact…` are chosen together by `benchmarks/filter_thresholds.py`.
 
     Those of `composition` and `recomposition` leave room for what designs do on purpose. A layer may lie behind others
     while a quarter of it is seen, and behind one larger layer while two fifths of it are free. A picture keeps its
