@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from layered.errors import FailedWorkError, UserError
 from layered.torchvision_cure import ensure_torchvision
 
 _RAY_FOLDER = ".ray"
+_SECONDS_TO_START = "900"
+"""For the processes to load their libraries, on a busy machine and from slow disks."""
+
 _HOURS_TO_WAIT = 4
 """For the first process, which alone validates and writes, before the others give up."""
 
@@ -37,11 +42,11 @@ def launch(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
     started = not ray.is_initialized()
     if started:
         options = {"address": config.workers.address} if config.workers.address else _local_options(config)
-        ray.init(configure_logging=False, log_to_driver=True, **options)
+        ray.init(configure_logging=False, log_to_driver=False, **options)
     try:
         _check_resources(config, ray.cluster_resources())
-        data = _prepared(config)
-        _fit(config, data)
+        with _relayed(say) as lines:
+            _fit(config, _prepared(config, lines), lines)
     finally:
         if started:
             ray.shutdown()
@@ -66,7 +71,28 @@ def _check_resources(config: TrainConfig, there: dict[str, float]) -> None:
             )
 
 
-def _prepared(config: TrainConfig) -> TrainingData:
+@contextmanager
+def _relayed(say: Callable[[str], None]) -> Iterator[Any]:
+    """A queue whose lines are said here, as they come: Ray's own way adds a prefix, and its own log, to each."""
+    from ray.util.queue import Queue
+
+    queue = Queue(actor_options={"num_cpus": 0})
+
+    def relay() -> None:
+        while (line := queue.get()) is not None:
+            say(line)
+
+    thread = threading.Thread(target=relay, daemon=True)
+    thread.start()
+    try:
+        yield queue
+    finally:
+        queue.put(None)
+        thread.join()
+        queue.shutdown()
+
+
+def _prepared(config: TrainConfig, lines: Any) -> TrainingData:
     """Encodes in a process of its own, whose memory is free again when it is done."""
     import ray
 
@@ -74,28 +100,29 @@ def _prepared(config: TrainConfig) -> TrainingData:
         num_cpus=config.workers.cpus, num_gpus=int(config.workers.gpu), max_retries=0
     )
     try:
-        data: TrainingData = ray.get(prepare.remote(config))
+        data: TrainingData = ray.get(prepare.remote(config, lines))
     except ray.exceptions.RayTaskError as error:
         raise _plain(error.cause) from None
     return data
 
 
-def _prepare(config: TrainConfig) -> TrainingData:
+def _prepare(config: TrainConfig, lines: Any) -> TrainingData:
     ensure_torchvision()
     use_threads(config)
-    return prepare_data(config, device_of(config))
+    return prepare_data(config, device_of(config), lines.put)
 
 
-def _fit(config: TrainConfig, data: TrainingData) -> None:
+def _fit(config: TrainConfig, data: TrainingData, lines: Any) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", _SECONDS_TO_START)
     workers = config.workers
     resources = {"CPU": workers.cpus} | ({"GPU": 1} if workers.gpu else {})
     folder = (Path(config.out) / _RAY_FOLDER).resolve()
     trainer = TorchTrainer(
         _work,
-        train_loop_config={"config": config, "data": data},
+        train_loop_config={"config": config, "data": data, "lines": lines},
         torch_config=TorchConfig(backend="nccl" if workers.gpu else "gloo", timeout_s=_HOURS_TO_WAIT * 3600),
         scaling_config=ScalingConfig(num_workers=workers.count, use_gpu=workers.gpu, resources_per_worker=resources),
         # Our own checkpoints resume exactly; Ray's bookkeeping of a start is not needed after it.
@@ -122,7 +149,8 @@ def _work(settings: dict[str, Any]) -> None:
     use_threads(config)
     context = ray.train.get_context()
     device: torch.device = ray.train.torch.get_device()
-    run_training(config, settings["data"], World(context.get_world_rank(), context.get_world_size(), device))
+    world = World(context.get_world_rank(), context.get_world_size(), device)
+    run_training(config, settings["data"], world, settings["lines"].put)
 
 
 def _plain(error: BaseException) -> Exception:

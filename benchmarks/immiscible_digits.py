@@ -57,7 +57,7 @@ class Velocity(nn.Module):
         )  # fmt: skip
 
     def forward(self, noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-        angles = times[:, None] * torch.pi * 2 ** torch.arange(16) / 16
+        angles = times[:, None] * torch.pi * 2 ** torch.linspace(-1, 5, 16)
         found: Tensor = self.layers(torch.cat([noisy, angles.sin(), angles.cos(), self.classes(labels)], 1))
         return found
 
