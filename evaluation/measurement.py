@@ -44,7 +44,10 @@ class Metric:
 
     def shown(self, value: float) -> str:
         """The value as people read it."""
-        return f"{100 * value:.{self.digits}f} %" if self.percent else f"{value:.{self.digits}f}"
+        text = f"{100 * value if self.percent else value:.{self.digits}f}"
+        if float(text) == 0:
+            text = text.removeprefix("-")
+        return f"{text} %" if self.percent else text
 
 
 METRICS: Final = (

@@ -94,3 +94,10 @@ def test_a_picture_is_measured_by_what_it_shows(emoji_font: None) -> None:
         update={"layers": (sidecar.layers[0], sidecar.layers[1].model_copy(update={"kind": "text"}))}
     )
     assert instruments.measure(Picture(item("dog"), image, as_text), item("apple"), None).layer_count == 1
+
+
+def test_metrics_are_shown_with_their_digits_and_zero_has_no_sign() -> None:
+    shown = {metric.name: metric.shown for metric in METRICS}
+    assert shown["found"](0.3636) == "36.4 %"
+    assert shown["kid_whole"](-0.004) == "0.00"
+    assert shown["kid_whole"](-4.726) == "-4.73"
