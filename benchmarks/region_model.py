@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from art_model import flops
 from art_model.packing import TokenSample
 from art_model.transformer import TransformerConfig
 
@@ -44,20 +45,12 @@ def noise_sample(positions: Tensor, text: int, config: TransformerConfig, dtype:
 def forward_flops(
     config: TransformerConfig, tokens: int, text: int, attention: Attention = "region", canvases: int = 1
 ) -> float:
-    """Multiplications and additions in products of one sample's forward; modulation, which is per sample, left out.
-
-    Linear layers cost 24 d² a token and block, attention 4 n d a token and block.
-    """
-    width, joint = config.width, tokens + text
-    pairs = joint**2
+    """`art_model.flops.forward_flops` of a sample of several canvases under another attention."""
+    pairs = (tokens + text) ** 2
     if attention == "spatial+temporal":
         places = tokens // canvases
         pairs = canvases * (places + text) ** 2 + places * canvases**2
-    blocks = config.num_layers + config.num_single_layers
-    ends = (
-        tokens * (config.in_channels + (config.out_channels or config.in_channels)) + text * config.joint_attention_dim
-    )
-    return blocks * (24 * joint * width**2 + 4 * pairs * width) + 2 * ends * width
+    return flops.forward_flops(config, tokens, text, pairs)
 
 
 def matmul_rate(dtype: torch.dtype) -> float:
