@@ -1,4 +1,4 @@
-"""Starts a training on Ray: one process that encodes the data, then as many as train side by side."""
+"""Starts a training: in this process, or on Ray one process that encodes the data and then as many as are wanted."""
 
 from __future__ import annotations
 
@@ -37,6 +37,23 @@ def launch(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
         UserError: for wrong input, with the resources that are missing, or damaged data.
         FailedWorkError: when the training failed.
     """
+    if config.workers.kind == "inline":
+        _train_here(config, say)
+    else:
+        _train_on_ray(config, say)
+    folder = Path(config.out) / MODEL
+    say(f"{folder}: layerprism sample --model {folder}")
+    return folder
+
+
+def _train_here(config: TrainConfig, say: Callable[[str], None]) -> None:
+    ensure_torchvision()
+    use_threads(config)
+    device = device_of(config)
+    run_training(config, prepare_data(config, device, say), World(device=torch.device(device)), say)
+
+
+def _train_on_ray(config: TrainConfig, say: Callable[[str], None]) -> None:
     import ray
 
     started = not ray.is_initialized()
@@ -50,9 +67,6 @@ def launch(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
     finally:
         if started:
             ray.shutdown()
-    folder = Path(config.out) / MODEL
-    say(f"{folder}: layerprism sample --model {folder}")
-    return folder
 
 
 def _local_options(config: TrainConfig) -> dict[str, Any]:

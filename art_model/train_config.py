@@ -125,9 +125,10 @@ class LogConfig(BaseModel):
 
 
 class WorkersConfig(BaseModel):
-    """Processes that train side by side, each on its own batches; Ray starts them.
+    """Processes that train side by side, each on its own batches.
 
     Attributes:
+        kind: ``ray`` starts them by Ray Train; ``inline`` trains in this process alone, without Ray.
         count: processes, one per GPU where `gpu` is set.
         gpu: each takes one GPU; otherwise they compute on CPUs.
         cpus: that Ray reserves for each.
@@ -136,10 +137,17 @@ class WorkersConfig(BaseModel):
 
     model_config = _STRICT
 
+    kind: Literal["ray", "inline"] = "ray"
     count: int = Field(1, ge=1)
     gpu: bool = False
     cpus: int = Field(1, ge=1)
     address: str | None = None
+
+    @model_validator(mode="after")
+    def _is_one_inline(self) -> Self:
+        if self.kind == "inline" and self.count > 1:
+            raise ValueError(f"workers.kind inline is one process, not {self.count}: take ray")
+        return self
 
 
 class TrainConfig(BaseModel):

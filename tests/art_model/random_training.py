@@ -1,9 +1,10 @@
 """A training on random designs with a tiny transformer, that takes seconds; as a program, to be killed.
 
-python -m tests.art_model.random_training OUT
+python -m tests.art_model.random_training OUT [SETTINGS AS JSON]
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from art_model.checkpoint import ArtSettings
 from art_model.regions import regions_of
 from art_model.text import PromptEmbedding
 from art_model.train_config import TrainConfig
-from art_model.trainer import TrainingJob, train
+from art_model.trainer import TrainingJob, World, train
 from art_model.transformer import RegionTransformer
 from layered.box import Box
 
@@ -110,5 +111,16 @@ def small_job(config: TrainConfig, **transformer: Any) -> TrainingJob:
     )
 
 
+def main() -> None:
+    """One process of a training; several find each other through a file when RANK and WORLD_SIZE say so."""
+    out, rank, size = Path(sys.argv[1]), int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    more = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    if size > 1:
+        torch.distributed.init_process_group("gloo", init_method=f"file://{out}.rendezvous", rank=rank, world_size=size)
+    train(small_job(small_config(out, **more)), World(rank, size))
+    if size > 1:
+        torch.distributed.destroy_process_group()
+
+
 if __name__ == "__main__":
-    train(small_job(small_config(Path(sys.argv[1]))))
+    main()

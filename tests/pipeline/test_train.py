@@ -46,6 +46,7 @@ def test_there_are_shipped_configurations() -> None:
         ("questions.text_to_layers=0.9", r"the shares of the kinds of questions sum to 1\.2, not to 1"),
         ("schedule.warmup=60", r"schedule\.warmup 60 is above steps 50"),
         ("validation.split=train", r"validation\.split 'train' is what is learnt from"),
+        ("workers={kind: inline, count: 2}", r"workers\.kind inline is one process, not 2"),
         ("data.fingerprint=abc", r"`data\.fingerprint` in --set .* is \"abc\""),
     ],
 )
