@@ -141,7 +141,8 @@ def leave_one_out(found: Sequence[Case], minutes: float) -> dict[str, float]:
 
     The classifier is narrower than the shipped one and trained for less long. A sample's suspicion is the smallest part
     of sound samples, those of one half, that lie at or below it in any of its scores: alpha checks and the classifier's
-    `any`. The other half and the kind are what is measured.
+    `any`. The other half and the kind are what is measured. Sound are those that could have the kind: letters against
+    garbled letters.
     """
     pictures = pictures_of((case.sample, [case.kind] if case.kind in KINDS else []) for case in found)
     alphas = [
@@ -170,7 +171,7 @@ def _without(pictures: Pictures, column: int) -> torch.Tensor:
 
 def _novel_area(found: Sequence[Case], kind: str, alphas: Sequence[Scores], soundness: NDArray[np.float64]) -> float:
     scores = [dict(alpha) | {ARTIFACT: float(value)} for alpha, value in zip(alphas, soundness, strict=True)]
-    sound = [index for index, case in enumerate(found) if case.kind == SOUND]
+    sound = [index for index, case in enumerate(found) if case.kind == SOUND and kind in APPLICABLE[case.sample.source]]
     reference, rest = sound[::2], sound[1::2]
     names = {name for each in scores for name in each}
     ladder = {name: np.sort([scores[i][name] for i in reference if name in scores[i]]) for name in names}

@@ -12,7 +12,7 @@ from filters.config import FiltersConfig
 from models.recipes.corruptions import ALPHA_CORRUPTIONS
 from models.recipes.sprites import EMOJI_FONT
 
-SAMPLES, BROKEN = 150, 24
+SAMPLES, BROKEN = 280, 20
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def rows(require: Callable[[str], None]) -> dict[str, Row]:
 
 
 def test_sound_samples_are_rarely_flagged(rows: dict[str, Row]) -> None:
-    # The benchmark's bound is 5 %; so few samples tell it to within 4 %.
-    assert rows[SOUND].flagged <= 0.09
+    # The benchmark's bound is 5 %; so few samples tell it to within 3 %.
+    assert rows[SOUND].flagged <= 0.08
 
 
 def test_nine_in_ten_broken_samples_are_flagged(rows: dict[str, Row]) -> None:
