@@ -93,3 +93,19 @@ def test_hidden_colour_is_not_shown_to_the_rgb_autoencoder(design: LayeredImage)
         height, width = layer.pixels.shape[:2]
         inner = image[0, :, 16 : 16 + height, 16 : 16 + width]
         assert (inner[:, torch.from_numpy(layer.pixels[..., 3] == 0)].abs() < 0.01).all()
+
+
+def test_two_pictures_of_half_the_pixels_have_as_many_latents_as_one(design: LayeredImage) -> None:
+    seen: list[Tensor] = []
+
+    class Watching(ExactVae):
+        def encode(self, images: Tensor) -> Any:
+            seen.append(images[..., 16:-16, 16:-16])
+            return super().encode(images)
+
+    found = through_vae(Watching(), over_gray=False, scale=0.5**0.5)(design)
+    assert [layer.pixels.shape for layer in found.layers] == [layer.pixels.shape for layer in design.layers]
+    for layer, alpha, color in zip(design.layers, seen[0::2], seen[1::2], strict=False):
+        height, width = layer.pixels.shape[:2]
+        for image in (alpha, color):
+            assert [-(-round(side * 0.5**0.5) // 8) * 8 for side in (height, width)] == list(image.shape[2:])
