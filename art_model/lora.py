@@ -63,6 +63,7 @@ def add_adapter(transformer: RegionTransformer, config: LoraConfig, seed: int) -
 def save_adapter(folder: Path, adapter: Any) -> None:
     """Writes ``adapter_config.json`` and the adapters with the layer embedding, float32, as peft does."""
     adapter.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # peft's card is a form that nobody has filled in
 
 
 def load_adapter(folder: Path, adapter: Any) -> None:

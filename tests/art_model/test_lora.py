@@ -57,6 +57,7 @@ def test_a_training_resumes_and_its_model_is_base_plus_adapters(tmp_path: Path) 
     with torch.inference_mode():
         torch.testing.assert_close(merged(batch), adapted, atol=1e-5, rtol=1e-4)
         assert (random_transformer(layer_embedding_rows=8)(batch) - adapted).abs().max() > 1e-4
+    assert not (tmp_path / "model/adapter/README.md").exists()
     names = load_file(tmp_path / "model/adapter" / WEIGHTS_FILE)
     assert "base_model.model.transformer_blocks.0.attn.to_q.lora_A.weight" in names
     assert any("layer_embedding" in name for name in names)
