@@ -118,8 +118,8 @@ def open_bench(config: BenchConfig) -> Bench:
     if config.publication is not None:
         bench = _of_publication(config.publication, config.split, config.largest_side)
     elif config.designs is not None:
-        items = [item for item in read_designs(Path(config.designs)) if config.group in (None, item.group)]
-        bench = Bench(f"design bench {Path(config.designs).name}", tuple(items))
+        designs = [item for item in read_designs(Path(config.designs)) if config.group in (None, item.group)]
+        bench = Bench(f"design bench {Path(config.designs).name}", tuple(designs))
     else:
         bench = _of_briefs(Path(str(config.briefs)))
     items = bench.items[: config.limit]
