@@ -59,7 +59,11 @@ def _train_on_ray(config: TrainConfig, say: Callable[[str], None]) -> None:
     started = not ray.is_initialized()
     if started:
         options = {"address": config.workers.address} if config.workers.address else _local_options(config)
-        ray.init(configure_logging=False, log_to_driver=False, **options)
+        try:
+            ray.init(configure_logging=False, log_to_driver=False, **options)
+        except Exception as error:  # Ray raises bare ones
+            reason = " ".join(str(error).split())
+            raise FailedWorkError(f"Ray does not start ({reason}): `workers.kind: inline` goes without") from error
     try:
         _check_resources(config, ray.cluster_resources())
         with _relayed(say) as lines:
