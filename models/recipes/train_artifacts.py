@@ -76,7 +76,7 @@ def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> Art
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=18)
+    parser.add_argument("--minutes", type=float, default=34)
     parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
     parser.add_argument("--out", type=Path, help="where the fine-tuned classifier goes")
     arguments = parser.parse_args()
