@@ -186,10 +186,10 @@ def _added(
 
 def choose(art: Art, judge: Judge) -> list[dict[str, Any]]:
     """Numbers of steps and guidance compared on designs that no figure is reported of."""
-    wanted = cases(VALIDATION, 30)
+    wanted = cases(VALIDATION, 120)
     rows = []
-    for steps in (12, 20):
-        for scale in (1.5, 2.5, 3.5, 5.0):
+    for steps in (16, 24):
+        for scale in (1.0, 1.5, 2.0, 3.0):
             settings = settings_for(art.settings, steps=steps, true_cfg=scale)
             facts = measured(judge, wanted, sampled(art, wanted, settings))
             row = {"steps": steps, "true_cfg": scale} | {

@@ -43,8 +43,8 @@ def test_it_draws_what_it_is_asked_for(art: Art) -> None:
     judge = load_judge()
     drawn = [sample(art, PROMPT, LAYOUT, seed=seed) for seed in range(3)]
     found = [set(judge.best_labels([layer.pixels for layer in image.layers])) for image in drawn]
-    # By chance one thing in 144 is found; the training is not at its end.
-    assert sum(len(labels & {"apple", "sun"}) for labels in found) >= 2
+    # By chance one thing in 144 is found.
+    assert sum(len(labels & {"apple", "sun"}) for labels in found) >= 4
     for image in drawn:
         assert image.base.mean() > 200  # white paper
         assert all((layer.pixels[..., 3] > 127).mean() > 0.05 for layer in image.layers)
