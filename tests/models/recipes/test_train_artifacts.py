@@ -169,8 +169,8 @@ def test_decisions_that_teach_nothing_are_refused(tmp_path: Path) -> None:
 def test_fine_tuning_on_a_run_follows_the_decisions_and_is_ready_for_the_filter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Sequence[float]
 ) -> None:
-    # Nobody who trained the embedded classifier found fault with purple trees.
-    purple, kept = drawing("tree", (150, 40, 220), 0.7), drawing("star", (20, 20, 20), 0.7)
+    # Nobody who trained the embedded classifier found fault with purple rings.
+    purple, kept = drawing("ring", (150, 40, 220), 0.7), drawing("star", (20, 20, 20), 0.7)
     run = decided_run(tmp_path / "run", verdicts("malformed"), purple)
     monkeypatch.setattr(train_artifacts, "_TUNING_RATE", 1e-3)
     tune(run.path, tmp_path / "tuned", 1.0, None)
