@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-ROOMS = ("layered", "shards", "ledger", "filters", "stages", "art_model", "evaluation", "models", "pipeline")
+ROOMS = ("layered", "shards", "ledger", "filters", "stages", "art_model", "evaluation", "exports", "models", "pipeline")
 
 MAY_IMPORT = {
     "layered": set(),
@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "stages": {"layered", "shards", "filters", "art_model", "models"},
     "art_model": {"layered", "shards"},
     "evaluation": {"layered", "shards", "filters", "stages", "art_model", "models"},
+    "exports": {"layered", "shards", "ledger"},
     "models": {"layered", "configs"},
 }
 

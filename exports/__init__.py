@@ -1,0 +1,1 @@
+"""Layered images in other programs' files: one module per format, both ways where it makes sense."""
