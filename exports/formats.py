@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from layered.errors import UserError
 from layered.image import LayeredImage
@@ -30,6 +30,7 @@ class FormatOptions:
     outlines: bool = False
 
 
+@runtime_checkable
 class SampleFormat(Protocol):
     """One file per sample, ``KEY`` + `suffix`. Instances travel to other processes."""
 
@@ -73,6 +74,7 @@ _FORMATS: Final = {
     "webp": "exports.animation:Animation",
     "coco": "exports.coco:Coco",
     "png": "exports.png_folder:PngFolder",
+    "prismlayers": "exports.prismlayers.writer:PrismLayers",
 }
 """Format name → ``module:Class``; the class takes `FormatOptions`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -11,21 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 
+from exports.prismlayers.reader import LARGEST_BOX, MOST_LAYERS, canvas_of, iterate_rows, layers_of, parquet_files
 from layered.brief import BadBrief, Brief, describe_validation_error, iterate_briefs
 from layered.errors import UserError
 from pipeline.designer import design_briefs
 from pipeline.plan_config import BriefsConfig, PlanConfig
-
-LARGEST_BOX = 4
-"""A box with a side of more than this many times the canvas's longer side is taken for a mistake."""
-
-MOST_LAYERS = 100
-"""Layers are numbered with two digits."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +141,7 @@ def fields_of_layout(line: str) -> dict[str, Any]:
     layout = json.loads(line)
     layers = sorted(layout["layers"], key=lambda layer: layer["index"])
     return {
-        "id": _brief_id(layout["id"]),
+        "id": brief_id(layout["id"]),
         "canvas": layout["canvas"],
         "style": "",
         "whole_caption": layout["whole_caption"],
@@ -165,42 +156,19 @@ def fields_of_layout(line: str) -> dict[str, Any]:
 
 def _read_prismlayers(path: Path) -> Iterator[_Row]:
     """Rows are streamed a few at a time, and of their images only the base image's header is looked at."""
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not files:
+    files = parquet_files(path)
+    if not files and path.is_dir():
         raise UserError(f"there is no .parquet file in {path} (plan.briefs.path)")
-    for file in files:
-        try:
-            with pq.ParquetFile(file, pre_buffer=False) as parquet:
-                yield from _rows_of_parquet(file, parquet)
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"cannot read {file} as Parquet: {' '.join(str(error).split())}") from error
-
-
-_WANTED_COLUMNS = ("id", "whole_caption", "style_category", "base_image", "base_caption", "layer_count")
-
-
-def _rows_of_parquet(file: Path, parquet: pq.ParquetFile) -> Iterator[_Row]:
-    columns = parquet.schema_arrow.names
-    if missing := [name for name in _WANTED_COLUMNS if name not in columns]:
-        raise UserError(f"{file} lacks the PrismLayers column {missing[0]!r}; it has {', '.join(columns[:8])} …")
-    wanted = [*_WANTED_COLUMNS, *(name for name in columns if re.fullmatch(r"layer_\d\d_(caption|box)", name))]
-    number = 0
-    for batch in parquet.iter_batches(batch_size=16, columns=wanted, use_threads=False):
-        for row in batch.to_pylist():
-            number += 1
-            yield file, number, brief_or_bad(file, number, row, _fields_of_row)
+    for file in files or [path]:
+        for number, row in iterate_rows(file, pictures=False):
+            yield file, number + 1, brief_or_bad(file, number + 1, row, _fields_of_row)
 
 
 def _fields_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    layers = []
-    for index in range(row["layer_count"]):
-        box = row.get(f"layer_{index:02d}_box")
-        if box is None:
-            raise ValueError(f"layer_count is {row['layer_count']}, but layer_{index:02d}_box is missing")
-        layers.append({"kind": "image", "caption": row.get(f"layer_{index:02d}_caption") or None, "box": box})
+    layers = [{"kind": "image", "caption": layer.caption or None, "box": layer.box} for layer in layers_of(row)]
     return {
-        "id": _brief_id(row["id"]),
-        "canvas": _image_size(row["base_image"]),
+        "id": brief_id(row["id"]),
+        "canvas": canvas_of(row),
         "style": row["style_category"] or "",
         "whole_caption": row["whole_caption"] or "",
         "base_caption": row["base_caption"] or "",
@@ -208,18 +176,7 @@ def _fields_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _image_size(image: Mapping[str, Any] | bytes | None) -> tuple[int, int]:
-    data = image.get("bytes") if isinstance(image, Mapping) else image
-    if not data:
-        raise ValueError("base_image is missing, so the size of the canvas is not known")
-    try:
-        with Image.open(io.BytesIO(data)) as opened:
-            return opened.size
-    except UnidentifiedImageError as error:
-        raise ValueError("base_image is not an image that can be read") from error
-
-
-def _brief_id(text: object) -> str:
+def brief_id(text: object) -> str:
     """An id of another collection in the characters that keys may have."""
     return re.sub(r"[^a-z0-9_-]+", "-", str(text).lower())[:80]
 

@@ -76,15 +76,22 @@ def render_card(title: str, facts: Mapping[str, str], statistics: CardStatistics
     )
 
 
-def _head(title: str, statistics: CardStatistics) -> dict[str, Any]:
+def common_head(title: str, statistics: CardStatistics, form: str) -> dict[str, Any]:
+    """What the YAML head of a card says of any set; `form` is a tag such as ``webdataset``."""
     samples = statistics.splits.total()
     licences = {licence for _, _, licence in statistics.sources}
     return {
         "pretty_name": title,
-        "license": licences.pop().lower() if len(licences) == 1 else "other",
+        "license": (licences.pop().lower() or "other") if len(licences) == 1 else "other",
         "task_categories": ["text-to-image"],
-        "tags": ["layered-images", "transparency", "webdataset"],
+        "tags": ["layered-images", "transparency", form],
         "size_categories": [next((name for limit, name in _SIZE_CATEGORIES if samples < limit), "n>1M")],
+    }
+
+
+def _head(title: str, statistics: CardStatistics) -> dict[str, Any]:
+    return {
+        **common_head(title, statistics, "webdataset"),
         "configs": [
             {
                 "config_name": "default",

@@ -1,0 +1,1 @@
+"""PrismLayers Parquet: the columns of the published sets, both ways."""
