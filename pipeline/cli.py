@@ -214,6 +214,33 @@ def sample(
 
 
 @app.command()
+def export(
+    path: Annotated[
+        Path, typer.Argument(help="A layered folder, DIR/KEY for one sample, a tar, a publication or a run.")
+    ],
+    format_: Annotated[str, typer.Option("--format", "-f", help="psd, ora, svg, pptx, webp, coco, png, prismlayers.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; for one sample also the file.")],
+    select: Annotated[
+        Path | None, typer.Option(help="Samples by name: a text file, or CSV or Parquet with a column sample_id.")
+    ] = None,
+    key: Annotated[list[str] | None, typer.Option(help="One sample by name; may be given several times.")] = None,
+    outlines: Annotated[bool, typer.Option(help="SVG: texts as outlines instead of text with its font.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core otherwise.")] = None,
+) -> None:
+    """Writes samples as files that other programs open; the same command goes on where it was stopped."""
+    from exports.formats import FormatOptions
+    from pipeline.export import ExportOptions
+    from pipeline.export import export as write
+
+    options = ExportOptions(select, tuple(key or ()), FormatOptions(outlines=outlines), workers)
+    with _stopped_by_ctrl_c():
+        exported = write(path, format_, output, options, console)
+    for line in exported.lines():
+        console.print(line, soft_wrap=True)
+    exported.require_all()
+
+
+@app.command()
 def train(config: ConfigFile, set_: Overrides = None) -> None:
     """Fine-tunes ART on a publication; the same command resumes."""
     from art_model.train import launch

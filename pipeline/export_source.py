@@ -1,0 +1,162 @@
+"""Where `layerprism export` takes samples from: a layered folder, a publication, a run or a tar; and which of them."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+from pyarrow import csv
+
+from evaluation.samples import PublishedSamples, open_samples
+from layered.codec import SIDECAR_MEMBER, decode_members
+from layered.errors import UserError
+from layered.image import LayeredImage
+from layered.sidecar import Sidecar
+from ledger.index import RunIndex
+from ledger.run_directory import RUN_FILE, SHARDS_FOLDER, RunDirectory
+from shards.manifest import MANIFEST_FILE
+from shards.parquet import read_parquet
+from shards.reader import Publication
+from shards.tar import Member, read_members
+
+
+class Source(Protocol):
+    """Something that holds samples by id."""
+
+    @property
+    def sample_ids(self) -> list[str]:
+        """All of them, in order."""
+
+    def sample(self, sample_id: str) -> tuple[LayeredImage, Sidecar]:
+        """A sample, decoded. Raises UserError when its files are damaged."""
+
+
+def open_source(path: Path, whole_run: bool) -> Source:
+    """Opens anything that holds samples. Raises UserError when it holds none.
+
+    Args:
+        whole_run: of a run, all finished samples instead of the published ones.
+    """
+    if (path / RUN_FILE).is_file() and (whole_run or not (path / SHARDS_FOLDER / MANIFEST_FILE).is_file()):
+        return RunSamples(path)
+    if path.is_file() and path.suffix == ".tar":
+        return TarSamples(path)
+    if not path.is_dir():
+        raise UserError(f"there is no {path}: give a layered folder, DIR/KEY for one sample, a publication or a run")
+    return open_samples(path)
+
+
+def split_key(path: Path) -> tuple[Path, str | None]:
+    """``DIR/KEY`` as (DIR, KEY); what exists under its own name is (path, None)."""
+    if path.exists() or not path.parent.exists() or path.suffix:
+        return path, None
+    return path.parent, path.name
+
+
+def identity(path: Path) -> str:
+    """What tells this source from another one: fingerprints of a run or a publication, the place of anything else."""
+    found = [f"run {RunDirectory.open(path).fingerprint}"] if (path / RUN_FILE).is_file() else []
+    for folder in (path, path / SHARDS_FOLDER):
+        if (folder / MANIFEST_FILE).is_file():
+            found.append(f"publication {Publication.open(folder).fingerprint}")
+    return ", ".join(found) or str(path.resolve())
+
+
+def changed_at(path: Path, sample_id: str) -> float:
+    """When a sample of a layered folder was last written, in seconds since 1970; 0 for what never changes in place."""
+    sidecar = path / f"{sample_id}.{SIDECAR_MEMBER}"
+    return sidecar.stat().st_mtime if sidecar.is_file() else 0.0
+
+
+def chosen_ids(source: Source, select: Path | None, keys: Sequence[str]) -> list[str]:
+    """The samples to export, in the source's order: those named, else all.
+
+    Args:
+        select: a file that names them: text with one id a line, or CSV or Parquet with a column ``sample_id``.
+        keys: more of them.
+
+    Raises:
+        UserError: when the file cannot be read, names nothing, or names a sample that is not there.
+    """
+    known = source.sample_ids
+    if select is None and not keys:
+        if not known:
+            raise UserError("there is no sample to export")
+        return known
+    wanted = dict.fromkeys([*keys, *(read_ids(select) if select else ())])
+    if not wanted:
+        raise UserError(f"{select} names no sample: one id a line is needed")
+    if strangers := wanted.keys() - set(known):
+        raise UserError(f"there is no sample {min(strangers)} among {len(known)}: layerprism inspect lists them")
+    return [sample_id for sample_id in known if sample_id in wanted]
+
+
+def read_ids(path: Path) -> list[str]:
+    """The sample ids that a text, CSV or Parquet file names. Raises UserError when it cannot be read."""
+    try:
+        if path.suffix == ".parquet":
+            column = read_parquet(path, ["sample_id"]).column("sample_id")
+        elif path.suffix == ".csv":
+            column = csv.read_csv(path, csv.ReadOptions(use_threads=False)).column("sample_id")
+        else:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    except (OSError, UnicodeDecodeError, KeyError, pa.ArrowException) as error:
+        raise UserError(f"cannot read sample ids from {path}: {error}") from error
+    return [str(sample_id) for sample_id in dict.fromkeys(column.to_pylist()) if sample_id is not None]
+
+
+class RunSamples:
+    """The samples of a run: as they are published, and those that are not published as they were made."""
+
+    def __init__(self, path: Path) -> None:
+        run = RunDirectory.open(path)
+        self._index = RunIndex.load(run.storage)
+        published = path / SHARDS_FOLDER
+        self._published = (
+            PublishedSamples(Publication.open(published)) if (published / MANIFEST_FILE).is_file() else None
+        )
+        self._published_ids = frozenset(self._published.sample_ids if self._published else ())
+
+    @property
+    def sample_ids(self) -> list[str]:
+        failed = self._index.failures()
+        return [sample_id for sample_id in self._index.sample_ids if sample_id not in failed]
+
+    def sample(self, sample_id: str) -> tuple[LayeredImage, Sidecar]:
+        if self._published is not None and sample_id in self._published_ids:
+            return self._published.sample(sample_id)
+        try:
+            return self._index.sample(sample_id)
+        except (KeyError, ValueError) as error:
+            raise UserError(f"sample {sample_id} is damaged: {error}") from error
+
+
+class TarSamples:
+    """The samples of any one tar."""
+
+    def __init__(self, path: Path) -> None:
+        """Looks at all headers once. Raises UserError when the file is not a complete tar of samples."""
+        self._path = path
+        self._members: dict[str, list[Member]] = {}
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for entry in tar:
+                    key, _, name = entry.name.partition(".")
+                    self._members.setdefault(key, []).append(Member(name, entry.offset_data, entry.size, ""))
+        except (OSError, tarfile.TarError) as error:
+            raise UserError(f"{path} is not a complete tar: {error}") from error
+
+    @property
+    def sample_ids(self) -> list[str]:
+        return list(self._members)
+
+    def sample(self, sample_id: str) -> tuple[LayeredImage, Sidecar]:
+        try:
+            with self._path.open("rb") as stream:
+                return decode_members(read_members(stream, self._members[sample_id]))
+        except (KeyError, ValueError) as error:
+            raise UserError(f"sample {sample_id} of {self._path} is damaged: {error}") from error
