@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from exports.baking import Baked, Piece
 from layered.image import Layer, LayeredImage
 from layered.png import encode_png
 from layered.sidecar import LayerRecord, Sidecar
@@ -51,16 +52,13 @@ def alt_text(record: LayerRecord) -> str:
     return printable(record.caption) or printable(record.text)
 
 
-def described(
-    path: Path, image: LayeredImage, names: Sequence[str], base: str, stored: Sidecar | None, facts: dict[str, str]
-) -> Sidecar:
+def described(path: Path, image: LayeredImage, baked: Baked, stored: Sidecar | None, facts: dict[str, str]) -> Sidecar:
     """What is known of a sample that was read from a file.
 
     Args:
         path: the file; its name becomes the id of a sample that brought none.
         image: what was read.
-        names: of the layers as the file has them, lowest first.
-        base: the name of the base image's layer; empty where the file has none.
+        baked: what the image was made of; its pieces have the file's names.
         stored: the sidecar that was stored in the file. Somebody may have changed the file since: a record holds for a
             layer as long as the layer has its name.
         facts: goes into the provenance of what did not come from us.
@@ -68,26 +66,27 @@ def described(
     known = stored if stored is not None and stored.canvas == image.canvas else None
     unused = [(layer_name(record, position), record) for position, record in enumerate(known.layers if known else ())]
     records, matched = [], []
-    for position, (layer, name) in enumerate(zip(image.layers, names, strict=True)):
-        match = next((each for each in unused if each[0] == name), None)
+    for position, (layer, piece) in enumerate(zip(image.layers, baked.pieces, strict=True)):
+        match = next((each for each in unused if each[0] == piece.name), None)
         if match is not None:
             unused.remove(match)
             matched.append(match[1])
-        records.append(_record(position, layer, name, match[1] if match is not None else None))
+        records.append(_record(position, layer, piece, match[1] if match is not None else None))
     if known is not None and not unused and len(matched) == len(records):
         # An index tells where a layer stood once; in another order it would tell something wrong.
         kept = records if tuple(matched) == known.layers else _renumbered(records)
         return known.model_copy(update={"layers": tuple(kept)})
-    captions = [known.base_caption if known else base, *(record.caption or record.text for record in records)]
+    base_caption = known.base_caption if known else baked.base_name
+    captions = [base_caption, *(record.caption or record.text for record in records)]
     return Sidecar(
         id=known.id if known else sample_id_of(path),
         canvas=image.canvas,
         style_category=known.style_category if known else "",
         whole_caption=", ".join(caption for caption in captions if caption),
-        base_caption=captions[0],
+        base_caption=base_caption,
         layer_count=len(records),
         layers=tuple(_renumbered(records)),
-        provenance={**(known.provenance if known else {}), **facts, CAPTION_SOURCE: LAYER_NAMES},
+        provenance={**(known.provenance if known else {}), **facts, **baked.notes(), CAPTION_SOURCE: LAYER_NAMES},
     )
 
 
@@ -96,15 +95,15 @@ def sample_id_of(path: Path) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", path.stem.lower()).strip("-")[:80] or "sample"
 
 
-def _record(position: int, layer: Layer, name: str, known: LayerRecord | None) -> LayerRecord:
+def _record(position: int, layer: Layer, piece: Piece, known: LayerRecord | None) -> LayerRecord:
     box = layer.box.x0, layer.box.y0, layer.box.x1, layer.box.y1
     digest = hashlib.sha256(encode_png(layer.pixels)).hexdigest()
     if known is not None:
         return known.model_copy(update={"box": box, "sha256": digest})
     return LayerRecord(
         index=position,
-        kind="image",
-        caption=name,
+        kind="text" if piece.text else "image",
+        caption=piece.name,
         box=box,
         layout_box=box,
         seed=0,
@@ -113,6 +112,7 @@ def _record(position: int, layer: Layer, name: str, known: LayerRecord | None) -
         model="",
         revision="",
         licence="",
+        text=piece.text,
     )
 
 
