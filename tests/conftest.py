@@ -33,6 +33,15 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def emoji_font() -> None:
+    """For tests of what draws with the font that the models were trained on."""
+    from models.recipes.sprites import EMOJI_FONT
+
+    if not EMOJI_FONT.exists():
+        missing("the font of Debian's fonts-noto-color-emoji")
+
+
+@pytest.fixture(scope="session")
 def ray_session() -> Iterator[Any]:
     """One small local Ray for all tests: a second one on a host breaks the first."""
     import ray

@@ -1,0 +1,160 @@
+"""The two sets that the study of ART+ compares the pipeline's shards with, as publications of their own.
+
+    python -m models.recipes.study_sets --exact runs/study/run --out runs/study/exact
+    python -m models.recipes.study_sets --own 4800 --out runs/study/own
+
+`--exact` draws every sample of a publication again with the things and the scene that its captions name, each thing as
+its exact sprite in the box that the brief asked for: what is left between both sets is what drawing, matting and
+filtering did to the pixels. `--own` draws designs as the embedded ART has learnt from, with captions that name some of
+their things: a training on them is ART's own, continued.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from layered.arrays import UInt8Array
+from layered.box import Box
+from layered.codec import decode_members, encode_members
+from layered.image import Layer, LayeredImage
+from layered.placing import fit, trim
+from layered.png import encode_png
+from layered.sidecar import LayerRecord, Sidecar
+from models.recipes.art_designs import CANVASES, draw_art_design, partial_caption
+from models.recipes.scenes import paint
+from models.recipes.sprites import place
+from models.vocabulary import load_vocabulary
+from shards.reader import Publication
+from shards.writer import ShardConfig, ShardSample, write_publication
+
+OWN_STREAM: Final = 91  # of designs that neither ART's training nor any bench draws from
+_VALIDATION_PART: Final = 10  # every tenth of the own designs
+_SPRITE_SIDE: Final = 192
+_TINIEST_ALPHA: Final = 8
+_SPRITES: Final = "exact sprites"
+
+
+def exact_samples(publication: Publication) -> Iterator[ShardSample]:
+    """The samples of a publication, each with exact pixels.
+
+    Raises:
+        ValueError: for a caption that names nothing of the vocabulary; the sample is named.
+    """
+    for row in publication.manifest.select(["sample_id", "split"]).to_pylist():
+        _, sidecar = decode_members(publication.members(row["sample_id"]))
+        yield _shard_sample(row["split"], *exact_sample(sidecar))
+
+
+def exact_sample(sidecar: Sidecar) -> tuple[LayeredImage, Sidecar]:
+    """A sample drawn again from what its sidecar says: captions, boxes of the brief, canvas.
+
+    Raises:
+        ValueError: as `exact_samples`.
+    """
+    layers = tuple(_exact_layer(sidecar.id, record) for record in sidecar.layers)
+    scene, color = _scene_of(sidecar)
+    seed = int.from_bytes(hashlib.sha256(sidecar.id.encode()).digest()[:8], "big")
+    image = LayeredImage(paint(scene, color, sidecar.canvas, np.random.default_rng(seed)), layers)
+    described = tuple(
+        _described(layer, record.index, record.caption, Box.of(record.layout_box))
+        for layer, record in zip(layers, sidecar.layers, strict=True)
+    )
+    return image, sidecar.model_copy(update={"layers": described, "scores": {}, "provenance": {"drawn": _SPRITES}})
+
+
+def own_samples(count: int) -> Iterator[ShardSample]:
+    """Designs like those that the embedded ART was trained on; every tenth is for validation."""
+    for index in range(count):
+        rng = np.random.default_rng([OWN_STREAM, index])
+        design = draw_art_design(rng, CANVASES[0])
+        # Layers without captions of their own keep variants from naming more than the designs of ART's training did.
+        records = tuple(_described(layer, place, "", layer.box) for place, layer in enumerate(design.image.layers))
+        sidecar = Sidecar(
+            id=f"own-{index:06d}",
+            canvas=design.image.canvas,
+            style_category=load_vocabulary().default_style,
+            whole_caption=partial_caption(design.contents, rng).text,
+            base_caption=design.contents.scene,
+            layer_count=len(records),
+            layers=records,
+            provenance={"drawn": _SPRITES},
+        )
+        yield _shard_sample("val" if index % _VALIDATION_PART == 0 else "train", design.image, sidecar)
+
+
+def _exact_layer(sample_id: str, record: LayerRecord) -> Layer:
+    label = load_vocabulary().concept_in(record.caption)
+    if label is None:
+        raise ValueError(f"{sample_id}, layer {record.index}: no sprite is known for {record.caption!r}")
+    return Layer(*fit(_sprite(label), Box.of(record.layout_box)))
+
+
+@functools.cache
+def _sprite(label: str) -> UInt8Array:
+    pixels = np.asarray(place(label, load_vocabulary().default_style, 1.0, (0.0, 0.0), _SPRITE_SIDE))
+    return trim(pixels, _TINIEST_ALPHA)
+
+
+def _scene_of(sidecar: Sidecar) -> tuple[str, str | None]:
+    try:
+        return _scenes()[sidecar.base_caption]
+    except KeyError:
+        raise ValueError(f"{sidecar.id}: no scene is known for {sidecar.base_caption!r}") from None
+
+
+@functools.cache
+def _scenes() -> dict[str, tuple[str, str | None]]:
+    """Scene and colour by the caption that the designer gives them."""
+    vocabulary = load_vocabulary()
+    return {
+        scene.caption(color): (scene.name, color)
+        for scene in vocabulary.scenes.values()
+        for color in (vocabulary.colors if scene.takes_color else (None,))
+    }
+
+
+def _described(layer: Layer, index: int, caption: str, wanted: Box) -> LayerRecord:
+    box = layer.box
+    return LayerRecord(
+        index=index,
+        kind="image",
+        caption=caption,
+        box=(box.x0, box.y0, box.x1, box.y1),
+        layout_box=(wanted.x0, wanted.y0, wanted.x1, wanted.y1),
+        seed=0,
+        attempt=0,
+        sha256=hashlib.sha256(encode_png(layer.pixels)).hexdigest(),
+        model=_SPRITES,
+        revision="",
+        licence="OFL-1.1",
+    )
+
+
+def _shard_sample(split: str, image: LayeredImage, sidecar: Sidecar) -> ShardSample:
+    members = encode_members(image, sidecar)
+    return ShardSample(split, sidecar, {name: data for name, data in members.items() if name.endswith(".png")})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--exact", type=Path, metavar="RUN", help="a run whose publication is drawn again")
+    source.add_argument("--own", type=int, metavar="COUNT", help="designs of ART's own kind")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    given = parser.parse_args(arguments)
+    if given.out.exists():
+        parser.error(f"{given.out} exists")
+    samples = exact_samples(Publication.open(given.exact / "shards")) if given.exact else own_samples(given.own)
+    written = write_publication(samples, given.out, ShardConfig(title=f"Designs of {_SPRITES}"), {"name": _SPRITES})
+    print(f"{written.manifest.num_rows} samples in {written.path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The sets that the study compares the pipeline's shards with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layered.box import Box
+from layered.codec import encode_members
+from layered.sidecar import LayerRecord, Sidecar
+from models.recipes.art_designs import set_a
+from models.recipes.study_sets import exact_sample, exact_samples, own_samples
+from models.vocabulary import load_vocabulary
+from shards.writer import ShardConfig, ShardSample, write_publication
+
+pytestmark = pytest.mark.usefixtures("emoji_font")
+
+
+def record(index: int, caption: str, box: tuple[int, int, int, int]) -> LayerRecord:
+    return LayerRecord(
+        index=index, kind="image", caption=caption, box=(0, 0, 1, 1), layout_box=box, seed=0, attempt=0,
+        sha256="", model="", revision="", licence="",
+    )  # fmt: skip
+
+
+SIDECAR = Sidecar(
+    id="designed-1",
+    canvas=(128, 96),
+    style_category="cartoon",
+    whole_caption="a red apple and a blue star on a green meadow under a blue sky",
+    base_caption="a green meadow under a blue sky",
+    layer_count=2,
+    scores={"clip_whole": 0.2},
+    layers=(record(0, "a red apple", (10, 20, 60, 70)), record(1, "a blue star", (-10, 40, 50, 90))),
+)
+
+
+def test_a_sample_is_drawn_again_in_the_boxes_that_were_asked_for() -> None:
+    image, sidecar = exact_sample(SIDECAR)
+    assert image.canvas == (128, 96)
+    assert sidecar.whole_caption == SIDECAR.whole_caption
+    assert sidecar.scores == {}  # they were of other pixels
+    for layer, wanted, described in zip(image.layers, SIDECAR.layers, sidecar.layers, strict=True):
+        around = Box.of(wanted.layout_box)
+        assert layer.box.intersection(around) == layer.box
+        assert max(layer.box.width / around.width, layer.box.height / around.height) > 0.9
+        assert Box.of(described.box) == layer.box
+        assert described.layout_box == wanted.layout_box
+    star = image.layers[1].pixels
+    opaque = star[star[..., 3] == 255][:, :3]
+    assert np.median(opaque[:, 2]) > np.median(opaque[:, 0])  # it is the blue one
+    again, _ = exact_sample(SIDECAR)
+    assert np.array_equal(again.whole(), image.whole())
+
+
+@pytest.mark.parametrize(
+    "spoiled", [{"base_caption": "a place"}, {"layers": (record(0, "a thing", (0, 0, 9, 9)),) * 2}]
+)
+def test_what_nobody_can_draw_is_named(spoiled: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"designed-1.*is known for"):
+        exact_sample(SIDECAR.model_copy(update=spoiled))
+
+
+def test_own_designs_hold_set_a_alone_and_name_some_of_it() -> None:
+    samples = list(own_samples(12))
+    vocabulary = load_vocabulary()
+    assert [sample.split for sample in samples].count("val") == 2
+    named = 0
+    for sample in samples:
+        assert sample.sidecar.canvas == (128, 128)
+        others = [label for label in vocabulary.labels if label not in set_a()]
+        assert vocabulary.concept_in(sample.sidecar.whole_caption) not in others
+        assert not any(layer.caption for layer in sample.sidecar.layers)
+        named += vocabulary.concept_in(sample.sidecar.whole_caption) is not None
+    assert named > 6
+    assert [replace(each, images={}) for each in own_samples(3)] == [replace(each, images={}) for each in samples[:3]]
+
+
+def test_a_publication_is_drawn_again_sample_by_sample(tmp_path: Path) -> None:
+    image, sidecar = exact_sample(SIDECAR)
+    images = {name: data for name, data in encode_members(image, sidecar).items() if name.endswith(".png")}
+    publication = write_publication([ShardSample("val", sidecar, images)], tmp_path / "set", ShardConfig())
+    (again,) = exact_samples(publication)
+    assert (again.split, again.sidecar) == ("val", sidecar)
+    assert again.images == images
