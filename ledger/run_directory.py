@@ -27,6 +27,8 @@ SHARDS_FOLDER = "shards"
 
 FINGERPRINT = "fingerprint"
 FINGERPRINT_PARTS = "fingerprint_parts"
+IMPORTED = "imported"
+"""In the ``run.json`` of samples that were made elsewhere: what they were imported from."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class RunDirectory:
     @property
     def fingerprint(self) -> str:
         return str(self.info[FINGERPRINT])
+
+    @property
+    def imported(self) -> Mapping[str, str] | None:
+        """What the run's samples were imported from; None for a run that draws its samples."""
+        return self.info.get(IMPORTED)
 
     def require_fingerprint(self, fingerprint: str, parts: Mapping[str, Any]) -> None:
         """Raises UserError, naming what differs, unless the run was made with this fingerprint."""

@@ -84,7 +84,12 @@ async def make_chunk(chunk: ChunkPlan, revision: int, pools: Pools, settings: Fl
     by_sample |= {sample_id: Handle(None, failure) for sample_id, failure in failed.items()}
     drawn_from = {(draw.sample_id, draw.layer_index): draw for batch in chunk.batches for draw in batch}
     entries = [
-        CommitEntry(sample, by_sample[sample.sample_id], inputs_of(failed.get(sample.sample_id), drawn_from))
+        CommitEntry(
+            sample.sample_id,
+            sample.brief,
+            by_sample[sample.sample_id],
+            inputs_of(failed.get(sample.sample_id), drawn_from),
+        )
         for sample in chunk.samples
     ]
     return await commit_chunk(Commit(ChunkRevision(chunk.index, revision), tuple(entries)), pools)

@@ -130,14 +130,15 @@ def run(
     ] = None,
 ) -> None:
     """Plans, generates, filters and publishes; the same command resumes."""
-    from pipeline.briefs import load_briefs
+    from pipeline.briefs import BriefList, load_briefs
     from pipeline.config import load_config
+    from pipeline.importing import holds_import
     from pipeline.rework import parse_only
     from pipeline.run import new_run, run_again
 
     steps = parse_only(only) if only else ()
     loaded = load_config(config, set_ or [])
-    briefs = load_briefs(loaded.plan, loaded.seed)
+    briefs = BriefList(()) if steps and holds_import(out) else load_briefs(loaded.plan, loaded.seed)
     _say_left_out(briefs)
     _warn_of_unknown_words(briefs.briefs[:WORDS_LOOKED_AT], loaded)
     session = run_again(out, loaded, briefs, steps) if steps else new_run(out, loaded, briefs)
@@ -150,13 +151,42 @@ def run(
 @app.command()
 def retry(run: RunFolder) -> None:
     """Makes the failed samples of a run again, then publishes."""
+    from pipeline.importing import existing_import
     from pipeline.run import existing_run
 
     session = existing_run(run)
     with session.driving(), _stopped_by_ctrl_c():
-        asyncio.run(session.retry(console))
+        again = existing_import(session.run, session.config) if session.run.imported else session
+        asyncio.run(again.retry(console))
         _publish(session, prune=False)
     _exit_for_failures(session)
+
+
+@app.command(name="import")
+def import_(
+    path: Annotated[
+        Path, typer.Argument(help="PrismLayers Parquet, PSD or ORA files, a publication or a layered folder.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder of the run; an existing one goes on.")],
+    licence: Annotated[str, typer.Option(help="Of what says nothing of its licence: CC-BY-4.0.")] = "",
+    config: Annotated[Path | None, typer.Option(help="Takes splits and the executor from a configuration.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """Makes a run of samples that were made elsewhere; the same command resumes."""
+    from configs import IMPORT_CONFIG
+    from pipeline.config import load_config
+    from pipeline.importing import new_import
+    from pipeline.run import RunSession
+
+    session = new_import(path, out, load_config(config or IMPORT_CONFIG, set_ or []), licence)
+    with session.run.driving(), _stopped_by_ctrl_c():
+        asyncio.run(session.make(console))
+    console.print(
+        f"{out}: score and publish with layerprism run {config or IMPORT_CONFIG} --out {out} --only filters, "
+        f"or publish unscored with layerprism shard {out}",
+        soft_wrap=True,
+    )
+    _exit_for_failures(RunSession(session.run, session.config))
 
 
 @app.command()

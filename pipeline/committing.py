@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from layered.brief import Brief
 from ledger.commit import ChunkRevision, ChunkSample, Failure, write_chunk
 from ledger.storage import LocalStorage
-from pipeline.plan import PlannedSample
 from stages.stage import Failed, Stage
 
 
@@ -17,11 +17,13 @@ class CommitEntry:
     """One sample of a commit.
 
     Attributes:
+        brief: what was asked for; None for an imported sample.
         packed: a handle of the encoded sample; in the worker the `ChunkSample`, or why there is none.
         inputs: what a failed stage was given, as JSON.
     """
 
-    planned: PlannedSample
+    sample_id: str
+    brief: Brief | None
     packed: Any
     inputs: str = "{}"
 
@@ -71,11 +73,11 @@ class Committing(Stage[Commit, Committed]):
         if not isinstance(entry.packed, Failed):
             sample: ChunkSample = entry.packed
             return sample
-        failed, brief = entry.packed, entry.planned.brief
+        failed, brief = entry.packed, entry.brief
         return ChunkSample(
-            entry.planned.sample_id,
-            style=brief.style,
-            whole_caption=brief.whole_caption,
-            layer_count=len(brief.layers),
+            entry.sample_id,
+            style=brief.style if brief else "",
+            whole_caption=brief.whole_caption if brief else "",
+            layer_count=len(brief.layers) if brief else 0,
             failure=Failure(failed.stage, failed.layer_index, failed.error, failed.traceback, entry.inputs),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from stages.layer_flux import resolve_defaults
 from stages.matting import MattingConfig, resolve_model
 
 _HASHED_WHOLE = 64 * 1024**2
-"""Weight files above this many bytes enter by size and by their first and last MiB: reading 24 GB takes a minute."""
+"""Files above this many bytes enter by size and by their first and last MiB: reading 24 GB takes a minute."""
 
 _EDGE = 1024**2
 
@@ -101,16 +101,28 @@ def model_part(location: str) -> str:
         inside = file.relative_to(folder).parts[:-1]
         if inside and parts is not None and inside[0] not in parts:
             continue
-        size = file.stat().st_size
-        digest.update(f"{file.relative_to(folder).as_posix()}:{size}:".encode())
-        with file.open("rb") as stream:
-            if size <= _HASHED_WHOLE:
-                digest.update(stream.read())
-            else:
-                digest.update(stream.read(_EDGE))
-                stream.seek(-_EDGE, 2)
-                digest.update(stream.read())
+        _add_file(digest, file, file.relative_to(folder).as_posix())
     return f"{folder.name} {digest.hexdigest()[:16]}"
+
+
+def files_part(files: Sequence[Path], root: Path) -> str:
+    """Data files are their names below `root` and their content."""
+    digest = hashlib.sha256()
+    for file in files:
+        _add_file(digest, file, file.relative_to(root).as_posix())
+    return f"{len(files)} files {digest.hexdigest()[:16]}"
+
+
+def _add_file(digest: hashlib._Hash, file: Path, name: str) -> None:
+    size = file.stat().st_size
+    digest.update(f"{name}:{size}:".encode())
+    with file.open("rb") as stream:
+        if size <= _HASHED_WHOLE:
+            digest.update(stream.read())
+        else:
+            digest.update(stream.read(_EDGE))
+            stream.seek(-_EDGE, 2)
+            digest.update(stream.read())
 
 
 def _pipeline_parts(folder: Path) -> set[str] | None:

@@ -175,7 +175,8 @@ SCHEMA = pa.schema(
         ),
     ]
 )
-"""One row per sample; `draws` lists its base image (layer_index -1) and image layers; `batch` counts within a chunk."""
+"""One row per sample; `draws` lists its base image (layer_index -1) and image layers; `batch` counts within a chunk. An
+imported sample has neither: its `brief` is empty, and `brief_id` tells what it is imported from."""
 
 
 def make_plan(config: RunConfig, briefs: BriefList) -> Plan:
@@ -225,7 +226,11 @@ def sample_id_of(index: int) -> str:
 
 def split_of(brief: Brief, splits: Mapping[str, float]) -> str:
     """The split that a brief's content falls into, by hash; its id and style do not matter."""
-    content = json.dumps(brief.model_dump(mode="json", exclude={"id", "style"}), sort_keys=True)
+    return split_of_text(json.dumps(brief.model_dump(mode="json", exclude={"id", "style"}), sort_keys=True), splits)
+
+
+def split_of_text(content: str, splits: Mapping[str, float]) -> str:
+    """The split that a text falls into, by hash."""
     place = int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), "big") / 2**64
     border = 0.0
     for name, share in splits.items():

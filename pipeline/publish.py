@@ -33,6 +33,8 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
     run, config = session.run, session.config
     thresholds = config.filters.thresholds()
     facts = {"name": config.name, "fingerprint": run.fingerprint}
+    if run.imported is not None:
+        facts["imported from"] = f"{Path(run.imported['path']).name} ({run.imported['kind']})"
     duplicates = config.filters.duplicates
     find_duplicates = functools.partial(repeated_samples, duplicates, WHOLE_EMBEDDING) if duplicates.enabled else None
     try:

@@ -94,7 +94,10 @@ async def rematte(run: RunDirectory, plan: Plan, config: RunConfig, console: Con
         ]
         composed = await pools.keep(Recomposing.name, requests, commit.chunk)
         packed = await score_and_pack(composed, pools, commit.chunk)
-        entries = [CommitEntry(each.planned, handle) for each, handle in zip(requests, packed, strict=True)]
+        entries = [
+            CommitEntry(each.sample_id, each.planned.brief, handle)
+            for each, handle in zip(requests, packed, strict=True)
+        ]
         await commit_chunk(Commit(commit, tuple(entries)), pools)
 
     await _each_commit(run, config, console, pending, Recomposing.name, work)

@@ -35,6 +35,8 @@ RECORDED_PACKAGES = (
     *("open_clip_torch", "ray", "webdataset", "pillow"),
 )
 
+SCORE_IMPORTED = "give --only filters to score them"
+
 REDONE_SECTIONS = ("matting", "text", "compose")
 """Parts of the fingerprint that matting again may change."""
 
@@ -114,6 +116,8 @@ def new_run(out: Path, config: RunConfig, briefs: BriefList) -> RunSession:
     digest, parts = fingerprint(config, briefs)
     if (out / RUN_FILE).exists():
         run = RunDirectory.open(out)
+        if run.imported is not None:
+            raise UserError(f"{out} holds imported samples, which nobody can draw again: {SCORE_IMPORTED}")
         run.require_fingerprint(digest, parts)
     else:
         plan = make_plan(config, briefs)
@@ -124,10 +128,17 @@ def new_run(out: Path, config: RunConfig, briefs: BriefList) -> RunSession:
 def run_again(out: Path, config: RunConfig, briefs: BriefList, steps: Sequence[str]) -> RunSession:
     """An existing run whose samples are to be scored or matted again, with the settings of those steps from `config`.
 
+    Args:
+        briefs: those of `config`; of no interest to a run of imported samples.
+
     Raises:
         UserError: when there is no such run, or when anything before those steps differs.
     """
     run = RunDirectory.open(out)
+    if run.imported is not None:
+        if tuple(steps) != SCORE_AGAIN:
+            raise UserError(f"{out} holds imported samples, which were never on a flat background: {SCORE_IMPORTED}")
+        return RunSession(run.replace_info({**run.info, "config": config.model_dump(mode="json")}), config)
     digest, parts = fingerprint(config, briefs)
     stored = run.info[FINGERPRINT_PARTS]
     if tuple(steps) == SCORE_AGAIN or _drawn_parts(parts) != _drawn_parts(stored):
@@ -170,7 +181,7 @@ def run_info(config: RunConfig, digest: str, parts: Mapping[str, Any]) -> dict[s
         "config": config.model_dump(mode="json"),
         FINGERPRINT: digest,
         FINGERPRINT_PARTS: dict(parts),
-        "software": {name: _version(name) for name in RECORDED_PACKAGES},
+        "software": software_versions(),
         "models": {
             step: {name: getattr(model, name) for name in ("model", "revision", "licence")}
             for step, model in (("layer_flux", resolved), ("matting", matting))
@@ -207,6 +218,11 @@ async def generate(
                 progress.say(f"sample {sample_id} failed in {failure.stage}: {failure.error}")
 
         await run_bounded((functools.partial(make, work) for work in works), config.executor.chunks_in_flight)
+
+
+def software_versions() -> dict[str, str]:
+    """The installed versions of what a run's bytes may depend on."""
+    return {name: _version(name) for name in RECORDED_PACKAGES}
 
 
 def _version(package: str) -> str:

@@ -129,7 +129,7 @@ def sample_of_row(row: Row, sample_id: str, known: Sidecar | None = None) -> tup
 
     Args:
         sample_id: becomes the sample's id.
-        known: the sample's sidecar, where `read_provenance` found one: seeds, models, licences, texts.
+        known: the sample's sidecar, where `Provenance` has one: seeds, models, licences, texts.
 
     Raises:
         ValueError: when a picture is missing or broken, or a box is impossible; the column is named.
@@ -168,24 +168,34 @@ def sample_of_row(row: Row, sample_id: str, known: Sidecar | None = None) -> tup
     return image, sidecar
 
 
-def read_provenance(path: Path) -> dict[str, Sidecar]:
-    """What `provenance.parquet` of a set written here says, by the rows' ids; empty where there is none.
+class Provenance:
+    """What `provenance.parquet` of a set written here says of its samples, by the rows' ids; nothing without the file.
 
-    Args:
-        path: the set's folder, or a data file in it.
-
-    Raises:
-        UserError: when the file is there and broken.
+    Sidecars are kept as text and parsed when they are asked for.
     """
-    folders = [path, path.parent, path.parent.parent] if path.suffix == ".parquet" else [path, path.parent]
-    file = next((folder / PROVENANCE_FILE for folder in folders if (folder / PROVENANCE_FILE).is_file()), None)
-    if file is None:
-        return {}
-    try:
-        table = read_parquet(file, ["id", "sidecar"])
-        return {row["id"]: Sidecar.from_json(row["sidecar"].encode()) for row in table.to_pylist()}
-    except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
-        raise UserError(f"cannot read {file} ({' '.join(str(error).split())}): restore it, or remove it") from error
+
+    def __init__(self, path: Path) -> None:
+        """Takes the set's folder, or a data file in it. Raises UserError when the file is there and broken."""
+        folders = [path.parent, path.parent.parent] if path.suffix == ".parquet" else [path, path.parent]
+        self._file = next((folder / PROVENANCE_FILE for folder in folders if (folder / PROVENANCE_FILE).is_file()), None)
+        self._texts: dict[str, str] = {}
+        if self._file is not None:
+            try:
+                table = read_parquet(self._file, ["id", "sidecar"])
+                self._texts = dict(zip(*(table.column(name).to_pylist() for name in ("id", "sidecar")), strict=True))
+            except (OSError, KeyError, pa.ArrowException) as error:
+                raise self._broken(error) from error
+
+    def get(self, row_id: str) -> Sidecar | None:
+        """The sidecar of a row, if there is one. Raises UserError when it is broken."""
+        text = self._texts.get(row_id)
+        try:
+            return None if text is None else Sidecar.from_json(text.encode())
+        except (ValueError, AttributeError) as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> UserError:
+        return UserError(f"cannot read {self._file} ({' '.join(str(error).split())}): restore it, or remove it")
 
 
 def _possible_box(index: int, coordinates: Sequence[int], canvas: Size) -> Box:

@@ -15,7 +15,7 @@ from pipeline.plan_summary import PlanSummary, describe_plan
 from stages.layer_flux import resolve_defaults
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "vocabulary")
+SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in ("vocabulary", "import"))
 FLUX = ("flux_schnell", "flux_dev", "flux2_klein", "cluster")
 
 

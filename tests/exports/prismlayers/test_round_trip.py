@@ -15,7 +15,7 @@ from PIL import Image
 
 from exports.formats import FORMAT_NAMES, format_of
 from exports.prismlayers.columns import columns, parquet_schema
-from exports.prismlayers.reader import iterate_rows, parquet_files, read_provenance, sample_of_row
+from exports.prismlayers.reader import Provenance, iterate_rows, parquet_files, sample_of_row
 from exports.prismlayers.writer import row_of, write_prismlayers
 from layered import Box, Layer, LayeredImage, Sidecar, UserError
 from layered.codec import encode_members
@@ -32,7 +32,7 @@ def written(folder: Path, samples: Sequence[Sample], **options: Any) -> Path:
 
 
 def read_back(folder: Path) -> list[Sample]:
-    known = read_provenance(folder)
+    known = Provenance(folder)
     rows = [row for file in parquet_files(folder) for _, row in iterate_rows(file, pictures=True)]
     return [sample_of_row(row, row["id"], known.get(row["id"])) for row in rows]
 
