@@ -78,19 +78,27 @@ def repeated_samples(
 
 def repeated_hashes(hashes: Mapping[str, bytes], max_distance: int) -> list[str]:
     """The samples whose hash differs in at most `max_distance` bits from that of an earlier one that is kept."""
-    import faiss
-
     if not hashes:
         return []
-    bits = np.stack([np.frombuffer(each, np.uint8) for each in hashes.values()])
+    originals = originals_of_hashes(np.stack([np.frombuffer(each, np.uint8) for each in hashes.values()]), max_distance)
+    return [sample_id for place, sample_id in enumerate(hashes) if originals[place] != place]
+
+
+def originals_of_hashes(bits: UInt8Array, max_distance: int) -> NDArray[np.int64]:
+    """For each hash the position of an earlier one that is kept and differs in at most `max_distance` bits; its own
+    position where it is kept.
+
+    Args:
+        bits: ``[n, bytes]``.
+    """
+    import faiss
 
     def distances(block: NDArray[Any], others: NDArray[Any]) -> NDArray[np.int64]:
         found: NDArray[np.int64] = np.bitwise_count(block[:, None] ^ others).sum(axis=2, dtype=np.int64)
         return found
 
     index = faiss.IndexBinaryFlat(8 * bits.shape[1])
-    again = _repeated(bits, index, lambda distance: distance <= max_distance, distances)
-    return [sample_id for sample_id, found in zip(hashes, again, strict=True) if found]
+    return _originals(bits, index, lambda distance: distance <= max_distance, distances)
 
 
 def repeated_embeddings(embeddings: Mapping[str, bytes], min_similarity: float) -> list[str]:
@@ -103,31 +111,38 @@ def repeated_embeddings(embeddings: Mapping[str, bytes], min_similarity: float) 
     vectors = np.stack([np.frombuffer(each, "<f2") for each in embeddings.values()]).astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     index = faiss.IndexFlatIP(vectors.shape[1])
-    again = _repeated(vectors, index, lambda cosine: cosine >= min_similarity, lambda block, others: block @ others.T)
-    return [sample_id for sample_id, found in zip(embeddings, again, strict=True) if found]
+    originals = _originals(
+        vectors, index, lambda cosine: cosine >= min_similarity, lambda block, others: block @ others.T
+    )
+    return [sample_id for place, sample_id in enumerate(embeddings) if originals[place] != place]
 
 
-def _repeated(
+def _originals(
     vectors: NDArray[Any],
     index: Any,
     same: Callable[[NDArray[Any]], NDArray[np.bool_]],
     measure: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
-) -> NDArray[np.bool_]:
-    """For each vector, in order, whether it is the same as an earlier one that is not.
+) -> NDArray[np.int64]:
+    """For each vector, in order, the position of an earlier one that is kept and the same; its own where it is kept.
 
     A block of vectors is compared with its nearest kept one in the index, then within itself; what is kept of it enters
     the index. Memory is that of the kept vectors and one block.
     """
-    again = np.zeros(len(vectors), bool)
+    originals = np.arange(len(vectors))
+    kept = np.empty(0, np.int64)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK]
-        found = np.zeros(len(block), bool)
+        own = np.arange(start, start + len(block))
         if index.ntotal:
-            nearest, _ = index.search(block, 1)
+            nearest, places = index.search(block, 1)
             found = same(nearest[:, 0])
+            originals[own[found]] = kept[places[found, 0]]
         within = same(measure(block, block))
-        for place in np.flatnonzero(~found):
-            found[place] = bool((within[place, :place] & ~found[:place]).any())
-        index.add(np.ascontiguousarray(block[~found]))
-        again[start : start + _BLOCK] = found
-    return again
+        for place in np.flatnonzero(originals[own] == own):
+            before = np.flatnonzero(within[place, :place] & (originals[own[:place]] == own[:place]))
+            if len(before):
+                originals[own[place]] = own[before[0]]
+        new = originals[own] == own
+        index.add(np.ascontiguousarray(block[new]))
+        kept = np.concatenate([kept, own[new]])
+    return originals

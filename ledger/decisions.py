@@ -121,8 +121,8 @@ def read_decisions(storage: LocalStorage) -> list[Decision]:
     return sorted(decisions.values(), key=lambda decision: (decision.at, decision.event_id))
 
 
-def resolve(decisions: Iterable[Decision]) -> dict[str, SampleDecisions]:
-    """The verdict that holds for each sample and layer: the last that was neither taken back nor a skip.
+def standing_decisions(decisions: Iterable[Decision]) -> dict[tuple[str, int], list[Decision]]:
+    """What nobody took back, by sample and layer, in the order it was decided; skips are among it.
 
     Args:
         decisions: in the order they were made, as `read_decisions` gives them.
@@ -136,8 +136,17 @@ def resolve(decisions: Iterable[Decision]) -> dict[str, SampleDecisions]:
                 events.remove(own[-1])
         else:
             events.append(decision)
+    return standing
+
+
+def resolve(decisions: Iterable[Decision]) -> dict[str, SampleDecisions]:
+    """The verdict that holds for each sample and layer: the last that was neither taken back nor a skip.
+
+    Args:
+        decisions: in the order they were made, as `read_decisions` gives them.
+    """
     resolved: dict[str, SampleDecisions] = {}
-    for (sample_id, layer_index), events in standing.items():
+    for (sample_id, layer_index), events in standing_decisions(decisions).items():
         verdicts = [event for event in events if event.verdict != "skip"]
         if not verdicts:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,7 @@ from shards.tar import Member, is_sample_member, read_members
 
 INDEX_FILE = "index/records.parquet"
 _COMMITS_KEY = b"layerprism.commits"
+_ROWS_AT_ONCE = 4096
 _INDEX_SCHEMA = RECORD_SCHEMA.append(pa.field("chunk", pa.int32())).append(pa.field("revision", pa.int32()))
 
 
@@ -217,6 +218,35 @@ class RunIndex:
         )
 
 
+def record_batches(
+    storage: LocalStorage, columns: Sequence[str], known: Collection[ChunkRevision] = ()
+) -> Iterator[pa.Table]:
+    """The rows of all commits but the known ones with their `chunk` and `revision`, a few thousand at a time.
+
+    They come from the stored index as far as that has them, and from the commit records else. The rows of a commit
+    stand side by side.
+
+    Args:
+        columns: of `RECORD_SCHEMA`, as Parquet paths: a part of a nested column is ``members.list.element.name``.
+
+    Raises:
+        UserError: when a record is damaged.
+    """
+    versions = {commit: storage.version(commit.record) for commit in committed(storage)}
+    wanted = versions.keys() - set(known)
+    indexed = _indexed_commits(storage)
+    if wanted & indexed.keys() and indexed.items() <= versions.items():
+        paths = [*columns, "chunk", "revision"]
+        with storage.open(INDEX_FILE) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20) as file:
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=paths, use_threads=False):
+                commits = zip(batch.column("chunk").to_pylist(), batch.column("revision").to_pylist(), strict=True)
+                mask = [ChunkRevision(chunk, revision) in wanted for chunk, revision in commits]
+                yield pa.Table.from_batches([batch]).filter(pa.array(mask, pa.bool_()))
+        wanted -= indexed.keys()
+    for commit in sorted(wanted, key=lambda commit: (commit.chunk, commit.revision)):
+        yield _read_record(storage, commit)
+
+
 def read_record(storage: LocalStorage, commit: ChunkRevision) -> pa.Table:
     """One commit record, rows of `RECORD_SCHEMA`. Raises UserError when the file is damaged."""
     try:
@@ -264,8 +294,18 @@ def _read_index(storage: LocalStorage) -> tuple[pa.Table, dict[ChunkRevision, st
         return _INDEX_SCHEMA.empty_table(), {}
 
 
+def _indexed_commits(storage: LocalStorage) -> dict[ChunkRevision, str]:
+    """The commits that the stored index covers, with their versions; none when it cannot be read."""
+    try:
+        with storage.open(INDEX_FILE) as stream, pq.ParquetFile(stream, pre_buffer=False) as file:
+            commits = json.loads((file.schema_arrow.metadata or {})[_COMMITS_KEY])
+        return {ChunkRevision(chunk, revision): version for chunk, revision, version in commits}
+    except (OSError, pa.ArrowException, ValueError, KeyError):
+        return {}
+
+
 def _write_index(storage: LocalStorage, records: pa.Table, versions: Mapping[ChunkRevision, str]) -> None:
     covered = json.dumps([[commit.chunk, commit.revision, version] for commit, version in versions.items()])
     with storage.writing(INDEX_FILE) as stream:
         table = records.replace_schema_metadata({_COMMITS_KEY: covered.encode()})
-        pq.write_table(table, stream, compression="zstd")
+        pq.write_table(table, stream, compression="zstd", row_group_size=_ROWS_AT_ONCE)

@@ -79,17 +79,23 @@ class ScorePass:
 
 def rescored_tables(storage: LocalStorage) -> list[tuple[ChunkRevision, pa.Table]]:
     """All stored passes, oldest first: the commit that was scored, and rows of `RESCORED_SCHEMA`."""
-    tables = []
+    return [(commit, read_rescored(storage, name)) for commit, name in rescored_files(storage)]
+
+
+def rescored_files(storage: LocalStorage) -> list[tuple[ChunkRevision, str]]:
+    """The files of all stored passes, oldest pass first: the commit that was scored, and the file's name."""
+    files = []
     for name in storage.list(SCORES_FOLDER):
         match = re.fullmatch(rf"{SCORES_FOLDER}/(\d+)-(.+\.parquet)", name)
         commit = ChunkRevision.of_file(f"{CHUNKS_FOLDER}/{match[2]}") if match else None
         if match and commit:
-            tables.append((int(match[1]), commit, name))
-    tables.sort(key=lambda found: (found[0], found[1].chunk, found[1].revision))
-    return [(commit, _read(storage, name)) for _, commit, name in tables]
+            files.append((int(match[1]), commit, name))
+    files.sort(key=lambda found: (found[0], found[1].chunk, found[1].revision))
+    return [(commit, name) for _, commit, name in files]
 
 
-def _read(storage: LocalStorage, name: str) -> pa.Table:
+def read_rescored(storage: LocalStorage, name: str) -> pa.Table:
+    """One of `rescored_files`: rows of `RESCORED_SCHEMA`."""
     with storage.open(name) as stream:
         return read_parquet(stream).cast(RESCORED_SCHEMA)
 

@@ -303,6 +303,25 @@ def evaluate(
 
 
 @app.command()
+def review(
+    run: RunFolder,
+    reviewer: Annotated[str, typer.Option(help="Who reviews; your login name otherwise.")] = "",
+    host: Annotated[str, typer.Option(help="The address to serve on; one of the network needs a token.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="The port; the first free one from 8765 on otherwise.")] = None,
+    queue: Annotated[
+        str, typer.Option(help="Opens with undecided, threshold, disagreement, conflict, audit or calibration.")
+    ] = "",
+    overlap: Annotated[int, typer.Option(min=1, help="Reviewers that each sample is given to.")] = 1,
+    browser: Annotated[bool, typer.Option(help="Opens the page in a browser.")] = True,
+) -> None:
+    """Opens the page on which people choose what is published."""
+    from pipeline.review import ReviewOptions, review_run
+
+    with _ended_by_ctrl_c():
+        review_run(run, ReviewOptions(reviewer, host, port, overlap, queue, browser), console)
+
+
+@app.command()
 def calibrate(
     run: RunFolder,
     labels: Annotated[Path | None, typer.Option(help="A CSV or Parquet file of labels, in place of decisions.")] = None,
@@ -374,6 +393,15 @@ def _stopped_by_ctrl_c() -> Iterator[None]:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(STOPPED) from None
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """For what is meant to be ended that way."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
 
 
 def _say_left_out(briefs: BriefList) -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-ROOMS = ("layered", "shards", "ledger", "filters", "stages", "art_model", "evaluation", "exports", "models", "pipeline")
+ROOMS = (
+    *("layered", "shards", "ledger", "filters", "stages", "art_model"),
+    *("evaluation", "exports", "models", "curation", "pipeline"),
+)
 
 MAY_IMPORT = {
     "layered": set(),
@@ -20,6 +23,7 @@ MAY_IMPORT = {
     "evaluation": {"layered", "shards", "filters", "stages", "art_model", "models"},
     "exports": {"layered", "shards", "ledger"},
     "models": {"layered", "configs"},
+    "curation": {"layered", "shards", "ledger", "filters"},
 }
 
 RAY_IS_IMPORTED_BY = {"pipeline/executor.py", "art_model/train.py"}

@@ -1,0 +1,325 @@
+"""The routes of the review page."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import numpy as np
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from curation.errors import RequestError, bad_request, not_found
+from curation.query import QueryRequest, histogram
+from curation.requests import (
+    BulkBody,
+    BulkUndoBody,
+    DecisionsBody,
+    EventBody,
+    SessionBody,
+    body_of,
+    json_bytes,
+    number_of,
+)
+from curation.review import Review
+from curation.sample_view import sample_json
+from curation.security import Guard
+from curation.store import Draft
+from curation.verdicts import VERDICT_CODES
+from filters.taxonomy import DEFECTS
+from layered.scores import WHOLE_IMAGE
+
+STATIC_FOLDER: Final = Path(__file__).parent / "static"
+MOST_ROWS: Final = 500
+MOST_NEXT: Final = 50
+REVIEWER_COOKIE: Final = "layerprism_reviewer"
+
+_IMMUTABLE: Final = {"cache-control": "private, max-age=31536000, immutable"}
+_FRESH: Final = {"cache-control": "no-store"}
+_LAYER_THUMBNAIL: Final = re.compile(r"whole|\d{2}")
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def make_app(review: Review, token: str | None = None, names: frozenset[str] | None = None) -> Starlette:
+    """The server as an ASGI application; arguments as those of `curation.security.Guard`."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        following = asyncio.create_task(review.keep_up())
+        try:
+            yield
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+            await run_sync(review.push)
+
+    app = Starlette(
+        routes=[
+            Route("/thumb/{version}/{sample}/{name}.webp", _thumbnail),
+            Route("/image/{version}/{sample}/{member}", _image),
+            Route("/api/session", _session),
+            Route("/api/session", _set_session, methods=["POST"]),
+            Route("/api/query", _query, methods=["POST"]),
+            Route("/api/query/{name}/rows", _rows),
+            Route("/api/query/{name}/histogram", _histogram),
+            Route("/api/sample/{sample}", _sample),
+            Route("/api/decisions", _decisions, methods=["POST"]),
+            Route("/api/bulk", _bulk, methods=["POST"]),
+            Route("/api/bulk/undo", _undo_bulk, methods=["POST"]),
+            Route("/api/next", _next),
+            Route("/api/events", _events),
+            Route("/", _index),
+            Mount("/static", _Static(directory=STATIC_FOLDER)),
+        ],
+        middleware=[Middleware(Guard, token=token, names=names)],
+        exception_handlers={RequestError: _refused},
+        lifespan=lifespan,
+    )
+    app.state.review = review
+    return app
+
+
+class _Static(StaticFiles):
+    """The page's own files, looked at again each time: they change with the program, not with the address."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def review_of(request: Request) -> Review:
+    review: Review = request.app.state.review
+    return review
+
+
+def reviewer_of(request: Request) -> str:
+    """Who sits in front of this browser."""
+    named = unquote(request.cookies.get(REVIEWER_COOKIE, ""))[:64].strip()
+    return named if named and named.isprintable() else review_of(request).settings.reviewer
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    return Response(json_bytes(content), status, _FRESH, "application/json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return answer({"error": str(error)}, error.status if isinstance(error, RequestError) else 500)
+
+
+async def _index(request: Request) -> Response:
+    return FileResponse(STATIC_FOLDER / "index.html", headers={"cache-control": "no-cache"})
+
+
+async def _thumbnail(request: Request) -> Response:
+    path = request.path_params
+    if not _LAYER_THUMBNAIL.fullmatch(path["name"]):
+        raise not_found("there is no such thumbnail")
+    content = await run_sync(review_of(request).library.thumbnail, path["version"], path["sample"], path["name"])
+    return Response(content, headers=_IMMUTABLE, media_type="image/webp")
+
+
+async def _image(request: Request) -> Response:
+    path = request.path_params
+    content = await run_sync(review_of(request).library.image, path["version"], path["sample"], path["member"])
+    return Response(content, headers=_IMMUTABLE, media_type="image/png")
+
+
+async def _session(request: Request) -> Response:
+    review, reviewer = review_of(request), reviewer_of(request)
+    columns, library = review.columns, review.library
+    keys = await run_sync(review.store.preference, reviewer, "keys")
+    reviewers = {*await run_sync(review.store.reviewers), reviewer, review.settings.reviewer}
+    return answer(
+        {
+            "run": {
+                "name": review.settings.name,
+                "path": str(library.run.path),
+                "samples": len(columns),
+                "planned": library.planned,
+                "failed": len(columns.failed),
+                "complete": library.complete,
+            },
+            "reviewer": reviewer,
+            "reviewers": sorted(reviewers),
+            "scores": [_score_json(review, name) for name in sorted(columns.worst)],
+            "styles": sorted(columns.styles),
+            "reasons": [
+                {
+                    "name": defect.name,
+                    "title": defect.name.replace("_", " ").capitalize(),
+                    "description": defect.definition,
+                    "scope": defect.scope,
+                }
+                for defect in DEFECTS.values()
+            ],
+            "queues": review.queue_counts(reviewer),
+            "queue": review.settings.queue or None,
+            "keys": keys or {},
+            "limits": {"rows": MOST_ROWS, "next": MOST_NEXT},
+            "duplicates": None if review.grouper is None else review.groups is not None,
+            "problem": review.push_problem or None,
+            "compare": None,
+        }
+    )
+
+
+async def _set_session(request: Request) -> Response:
+    review, body = review_of(request), await body_of(request, SessionBody)
+    reviewer = body.reviewer or reviewer_of(request)
+    if body.keys is not None:
+        await run_sync(review.store.set_preference, reviewer, "keys", body.keys)
+    response = answer({"reviewer": reviewer})
+    response.set_cookie(REVIEWER_COOKIE, quote(reviewer), max_age=31536000, samesite="strict", httponly=True)
+    return response
+
+
+async def _query(request: Request) -> Response:
+    review = review_of(request)
+    name, result = review.query(await body_of(request, QueryRequest), reviewer_of(request))
+    return answer({"query": name, "total": len(result.rows), "revision": result.revision})
+
+
+async def _rows(request: Request) -> Response:
+    review = review_of(request)
+    result = review.results.get(request.path_params["name"])
+    start = number_of(request, "start", 0, len(result.rows))
+    rows = result.rows[start : start + number_of(request, "count", 100, MOST_ROWS)].tolist()
+    unknown = [row for row in rows if not review.library.knows_canvas(row)]
+    if unknown:
+        await run_sync(lambda: [review.library.canvas(row) for row in unknown])
+    return answer({"start": start, "total": len(result.rows), "rows": [_row_json(review, row) for row in rows]})
+
+
+async def _histogram(request: Request) -> Response:
+    review = review_of(request)
+    name = request.query_params.get("score", "")
+    values = review.columns.worst.get(name)
+    if values is None:
+        raise bad_request(f"there is no score {name[:64]!r}")
+    found = histogram(review.results.get(request.path_params["name"]).rows, values)
+    threshold = review.columns.thresholds.get(name)
+    return answer({"edges": found.edges, "counts": found.counts, "threshold": threshold})
+
+
+async def _sample(request: Request) -> Response:
+    review, sample_id = review_of(request), request.path_params["sample"]
+    queue = request.query_params.get("queue", "")
+    return answer(await run_sync(sample_json, review, sample_id, reviewer_of(request), queue))
+
+
+async def _decisions(request: Request) -> Response:
+    review, reviewer = review_of(request), reviewer_of(request)
+    body = await body_of(request, DecisionsBody)
+    made = await review.decide([_draft(review, reviewer, event) for event in body.events])
+    return answer(
+        {
+            "accepted": [
+                {"client_id": event.event_id, "event_id": event.event_id, "at": event.at.isoformat()} for event in made
+            ],
+            "samples": {event.sample_id: review.state_json(event.sample_id) for event in made},
+            "revision": review.verdicts.revision,
+        }
+    )
+
+
+async def _bulk(request: Request) -> Response:
+    review, body = review_of(request), await body_of(request, BulkBody)
+    if (body.query is None) == (body.samples is None):
+        raise bad_request("give either a query or samples")
+    if body.samples is not None:
+        rows = np.array([review.library.row(sample_id) for sample_id in dict.fromkeys(body.samples)], np.int32)
+    else:
+        rows = review.results.get(body.query or "").rows
+    left_out = [review.library.row(sample_id) for sample_id in body.excluded]
+    rows = rows[~np.isin(rows, left_out)]
+    bulk, count = await review.decide_all(rows, body.verdict, body.reasons, reviewer_of(request))
+    return answer({"count": count, "undo": bulk})
+
+
+async def _undo_bulk(request: Request) -> Response:
+    review, body = review_of(request), await body_of(request, BulkUndoBody)
+    count, kept = await review.undo_all(body.undo, reviewer_of(request))
+    return answer({"count": count, "kept": kept})
+
+
+async def _next(request: Request) -> Response:
+    review = review_of(request)
+    count = max(1, number_of(request, "count", 8, MOST_NEXT))
+    samples = await review.next_samples(reviewer_of(request), request.query_params.get("queue", "undecided"), count + 1)
+    after = request.query_params.get("after", "")
+    return answer({"samples": [sample_id for sample_id in samples if sample_id != after][:count]})
+
+
+async def _events(request: Request) -> Response:
+    return StreamingResponse(review_of(request).bus.listen(), headers=_FRESH, media_type="text/event-stream")
+
+
+def _score_json(review: Review, name: str) -> dict[str, Any]:
+    values = review.columns.worst[name]
+    finite = values[np.isfinite(values)]
+    return {
+        "name": name,
+        "of": "layer" if name in review.columns.of_layers else "sample",
+        "threshold": review.columns.thresholds.get(name),
+        "low": float(finite.min()) if len(finite) else 0.0,
+        "high": float(finite.max()) if len(finite) else 1.0,
+    }
+
+
+def _row_json(review: Review, row: int) -> dict[str, Any]:
+    columns, verdicts = review.columns, review.verdicts
+    sample_id = columns.ids[row]
+    state = verdicts.states.get(sample_id)
+    group = review.group_of(row)
+    content: dict[str, Any] = {
+        "id": sample_id,
+        "canvas": review.library.canvas(row),
+        "verdict": None if not verdicts.verdict[row] else VERDICT_CODES[verdicts.verdict[row]],
+        "passed": bool(columns.passed[row]),
+        "reasons": list(state.reasons) if state else [],
+        "layers": int(columns.layers[row]),
+        "style": columns.styles[columns.style[row]],
+        "thumb": review.library.thumbnail_address(row),
+    }
+    if group >= 0:
+        content["duplicates"] = group
+    return content
+
+
+def _draft(review: Review, reviewer: str, event: EventBody) -> Draft:
+    """The event with what the server knows: who, in which queue, with what chance, and what was said before."""
+    review.library.row(event.sample_id)
+    purpose = review.desk.purpose(reviewer, event.sample_id, event.queue or "")
+    rating, caption = event.rating, event.caption
+    state = review.verdicts.states.get(event.sample_id)
+    if state is not None and event.verdict != "undo":
+        before = state.decisive if event.layer_index == WHOLE_IMAGE else state.layers.get(event.layer_index)
+        if before is not None:
+            rating = rating if "rating" in event.model_fields_set else before.rating
+            caption = caption if "caption" in event.model_fields_set else before.caption
+    return Draft(
+        event.client_id,
+        event.sample_id,
+        event.layer_index,
+        event.verdict,
+        event.reasons,
+        rating,
+        caption,
+        reviewer,
+        purpose.queue,
+        purpose.inclusion_probability,
+    )

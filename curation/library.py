@@ -1,0 +1,292 @@
+"""The samples of a run for the page: columns in memory, everything else by byte range when it is asked for.
+
+Nothing is decoded here. Bytes go out only when their header says that they are a WebP or PNG picture of a size that a
+browser can show: a browser that is given a picture of a million by a million pixels dies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.columns import READ_COLUMNS, Columns, Part, ScoreDeriver
+from curation.errors import RequestError, not_found
+from layered.arrays import Size
+from layered.codec import SIDECAR_MEMBER
+from layered.errors import UserError
+from layered.scores import Score
+from layered.sidecar import Sidecar
+from ledger.commit import ChunkRevision, committed, thumbnail_member
+from ledger.index import read_record, record_batches
+from ledger.rescoring import read_rescored, rescored_files
+from ledger.run_directory import PLAN_FILE, RunDirectory
+
+MOST_PIXELS: Final = 1 << 28
+LONGEST_SIDE: Final = 16384
+MOST_THUMBNAIL_BYTES: Final = 1 << 20
+MOST_IMAGE_BYTES: Final = 1 << 28
+MOST_SIDECAR_BYTES: Final = 1 << 24
+PNG_HEADER_SIZE: Final = 33
+IMAGE_MEMBER: Final = re.compile(r"(base_image|whole_image|merged_image|layer_\d{2})\.png")
+
+_KEPT_CHUNKS: Final = 48
+_RUN_IS_BEING_MADE_ANEW: Final = "the run has changed under the page: reload it"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where bytes lie in a chunk."""
+
+    tar: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """What a chunk's record says of one sample: its files by member name, and its scores."""
+
+    version: str
+    members: dict[str, Place]
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class News:
+    """What a run has got since it was last looked at: its commits and passes of scores, and the columns of new ones."""
+
+    versions: dict[ChunkRevision, str]
+    passes: dict[ChunkRevision, list[str]]
+    parts: list[Part]
+
+
+class Library:
+    """The finished samples of a run.
+
+    `read` and `merge` are called by one thread at a time; everything else may be called by many.
+    """
+
+    def __init__(self, run: RunDirectory, thresholds: dict[str, float], derive: ScoreDeriver | None = None) -> None:
+        self.run = run
+        self.storage = run.storage
+        self.columns = Columns(thresholds, derive)
+        self._known: dict[ChunkRevision, str] = {}
+        self._passes: dict[ChunkRevision, list[str]] = {}
+        self._versions: list[str] = []
+        self._canvases: dict[int, Size] = {}
+        self._chunks: OrderedDict[str, dict[str, SampleFiles]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def planned(self) -> int:
+        """Samples that the run's plan has."""
+        return int(pq.read_metadata(self.run.path / PLAN_FILE).num_rows)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned sample is finished or has failed."""
+        return len(self.columns) + len(self.columns.failed) >= self.planned
+
+    def refresh(self) -> int:
+        """Takes in what was committed or scored again since the last call: how many samples are new or different."""
+        return self.merge(self.read())
+
+    def read(self) -> News:
+        """Reads what is new, for `merge`; the slow half of `refresh`, which changes nothing that the page shows."""
+        versions = {commit: self.storage.version(commit.record) for commit in committed(self.storage)}
+        passes: dict[ChunkRevision, list[str]] = {}
+        for commit, name in rescored_files(self.storage):
+            passes.setdefault(commit, []).append(name)
+        unchanged = {
+            commit
+            for commit, version in versions.items()
+            if self._known.get(commit) == version and self._passes.get(commit) == passes.get(commit)
+        }
+        parts = []
+        if versions.keys() - unchanged:
+            batches = record_batches(self.storage, READ_COLUMNS, unchanged)
+            parts = self.columns.read(batches, passes.keys(), lambda commit: self._rescored(passes, commit))
+        return News(versions, passes, parts)
+
+    def merge(self, news: News) -> int:
+        """The quick half of `refresh`."""
+        if not news.parts:
+            return 0
+        changed = self.columns.merge(news.parts)
+        unnamed = self.columns.commits[len(self._versions) :]
+        self._versions += [self._version_of(commit, news.versions.get(commit, "")) for commit in unnamed]
+        self._known, self._passes = news.versions, news.passes
+        with self._lock:
+            self._chunks.clear()
+        self._canvases.clear()
+        return changed
+
+    def row(self, sample_id: str) -> int:
+        """Raises RequestError for a sample that there is not."""
+        row = self.columns.rows.get(sample_id)
+        if row is None:
+            state = "has failed" if sample_id in self.columns.failed else "is not in this run"
+            raise not_found(f"sample {sample_id[:64]} {state}")
+        return row
+
+    def version(self, row: int) -> str:
+        """A text for addresses that changes whenever the sample's bytes may have."""
+        return self._versions[int(self.columns.commit[row])]
+
+    def thumbnail_address(self, row: int, name: str = "whole") -> str | None:
+        if not self.columns.thumb[row, 1]:
+            return None
+        return f"/thumb/{self.version(row)}/{self.columns.ids[row]}/{name}.webp"
+
+    def knows_canvas(self, row: int) -> bool:
+        """Whether `canvas` can answer without reading."""
+        return row in self._canvases
+
+    def canvas(self, row: int) -> Size:
+        """Width and height by the header of the whole image's PNG; (0, 0) where that is damaged."""
+        known = self._canvases.get(row)
+        if known is None:
+            offset, size = self.columns.whole[row].tolist()
+            place = Place(self._commit(row).tar, offset, min(size, PNG_HEADER_SIZE))
+            try:
+                known = png_size(self.read_bytes(place))
+            except RequestError:
+                known = (0, 0)
+            self._canvases[row] = known
+        return known
+
+    def thumbnail(self, version: str, sample_id: str, name: str) -> bytes:
+        """The WebP bytes of the whole image's thumbnail (``whole``) or of a layer's (``00``)."""
+        row = self._current(version, sample_id)
+        if name == "whole":
+            offset, size = self.columns.thumb[row].tolist()
+            place = Place(self._commit(row).tar, offset, size)
+        else:
+            place = self._place(row, thumbnail_member(int(name)))
+        if not 0 < place.size <= MOST_THUMBNAIL_BYTES:
+            raise RequestError(422, f"{sample_id}: the thumbnail {name} has {place.size} bytes and is not shown")
+        content = self.read_bytes(place)
+        check_webp(content)
+        return content
+
+    def image(self, version: str, sample_id: str, member: str) -> bytes:
+        """The PNG bytes of a member of `IMAGE_MEMBER`."""
+        if not IMAGE_MEMBER.fullmatch(member):
+            raise not_found(f"{member[:64]} is no picture of a sample")
+        place = self._place(self._current(version, sample_id), member)
+        if not 0 < place.size <= MOST_IMAGE_BYTES:
+            raise RequestError(422, f"{sample_id}: {member} has {place.size} bytes and is not shown")
+        content = self.read_bytes(place)
+        png_size(content)
+        return content
+
+    def sidecar(self, row: int) -> Sidecar:
+        """Raises RequestError when it is damaged."""
+        place = self._place(row, SIDECAR_MEMBER)
+        if place.size > MOST_SIDECAR_BYTES:
+            raise RequestError(422, f"{self.columns.ids[row]}: the sidecar has {place.size} bytes and is not read")
+        try:
+            return Sidecar.from_json(self.read_bytes(place))
+        except ValueError as error:
+            raise RequestError(422, f"{self.columns.ids[row]}: {error}") from error
+
+    def files(self, row: int) -> SampleFiles:
+        """What the record of the sample's commit says of it, with scores computed again in place of older ones."""
+        commit = self._commit(row)
+        sample_id, version = self.columns.ids[row], self.version(row)
+        with self._lock:
+            chunk = self._chunks.get(version)
+            if chunk is not None:
+                self._chunks.move_to_end(version)
+        if chunk is None:
+            chunk = self._read_chunk(commit, version)
+            with self._lock:
+                self._chunks[version] = chunk
+                while len(self._chunks) > _KEPT_CHUNKS:
+                    self._chunks.popitem(last=False)
+        if sample_id not in chunk:
+            raise RequestError(409, _RUN_IS_BEING_MADE_ANEW)
+        return chunk[sample_id]
+
+    def read_bytes(self, place: Place) -> bytes:
+        """Raises RequestError when the chunk is gone or shorter than its record says."""
+        try:
+            with self.storage.open(place.tar) as stream:
+                stream.seek(place.offset)
+                content = stream.read(place.size)
+        except (OSError, ValueError) as error:
+            raise RequestError(422, f"{place.tar} cannot be read: {error}") from error
+        if len(content) != place.size:
+            raise RequestError(422, f"{place.tar} is shorter than its record says: layerprism verify names the damage")
+        return content
+
+    def _current(self, version: str, sample_id: str) -> int:
+        row = self.row(sample_id)
+        if self.version(row) != version:
+            raise not_found(f"sample {sample_id} has been made again")
+        return row
+
+    def _commit(self, row: int) -> ChunkRevision:
+        return self.columns.commits[int(self.columns.commit[row])]
+
+    def _place(self, row: int, member: str) -> Place:
+        place = self.files(row).members.get(member)
+        if place is None:
+            raise not_found(f"sample {self.columns.ids[row]} has no {member}")
+        return place
+
+    def _read_chunk(self, commit: ChunkRevision, version: str) -> dict[str, SampleFiles]:
+        try:
+            rows = read_record(self.storage, commit).select(["sample_id", "members", "scores"]).to_pylist()
+            passes = self._rescored(self._passes, commit)
+        except (UserError, OSError, pa.ArrowException) as error:
+            raise RequestError(422, str(error)) from error
+        scores: dict[str, dict[tuple[int, str], float]] = {row["sample_id"]: {} for row in rows}
+        for row in (*rows, *(row for table in passes for row in table.select(["sample_id", "scores"]).to_pylist())):
+            for score in row["scores"] if row["sample_id"] in scores else ():
+                scores[row["sample_id"]][score["layer_index"], score["name"]] = score["score"]
+        return {
+            row["sample_id"]: SampleFiles(
+                version,
+                {each["name"]: Place(commit.tar, each["offset"], each["size"]) for each in row["members"]},
+                tuple(
+                    Score(row["sample_id"], layer, name, value)
+                    for (layer, name), value in sorted(scores[row["sample_id"]].items())
+                ),
+            )
+            for row in rows
+        }
+
+    def _rescored(self, passes: Mapping[ChunkRevision, list[str]], commit: ChunkRevision) -> list[pa.Table]:
+        """Scores computed again for a commit, oldest first."""
+        return [read_rescored(self.storage, name) for name in passes.get(commit, ())]
+
+    def _version_of(self, commit: ChunkRevision, record: str) -> str:
+        text = f"{self.run.fingerprint}/{commit.name}/{record}"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def png_size(data: bytes) -> Size:
+    """Width and height by a PNG's header. Raises RequestError when it is none, or larger than a browser can show."""
+    if len(data) < PNG_HEADER_SIZE or data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
+        raise RequestError(422, "the picture is no PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    if not (0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE and width * height <= MOST_PIXELS):
+        raise RequestError(422, f"the picture has {width}×{height} pixels and is not shown")
+    return width, height
+
+
+def check_webp(data: bytes) -> None:
+    """Raises RequestError unless the bytes are a WebP file of their whole length."""
+    length = struct.unpack("<I", data[4:8])[0] + 8 if len(data) >= 12 else -1
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or not length - 1 <= len(data) <= length + 1:
+        raise RequestError(422, "the thumbnail is no WebP picture")

@@ -1,0 +1,93 @@
+"""Serving the review page: an address, a token where it is needed, and an orderly end."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+import uvicorn
+
+from curation.app import make_app
+from curation.review import Review
+from curation.security import LOOPBACK_NAMES
+from layered.errors import UserError
+
+DEFAULT_PORT: Final = 8765
+_PORTS_TRIED: Final = 20
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the page is served.
+
+    Attributes:
+        listener: bound, not listening yet.
+        token: needed to open the page; None on a loopback address.
+    """
+
+    host: str
+    listener: socket.socket
+    token: str | None
+
+    @property
+    def url(self) -> str:
+        """What a browser opens. Of a server on all addresses, the name of this machine."""
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host
+        shown = f"[{host}]" if ":" in host else host
+        port = self.listener.getsockname()[1]
+        return f"http://{shown}:{port}/" + (f"?token={self.token}" if self.token else "")
+
+
+def bind(host: str, port: int | None) -> Address:
+    """Takes an address: the port given (0: any), or the first free one from `DEFAULT_PORT` on.
+
+    Raises:
+        UserError: when the address cannot be taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    candidates = [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED), 0]
+    problem: OSError | None = None
+    for candidate in candidates:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+        except OSError as error:
+            listener.close()
+            problem = error
+            continue
+        return Address(host, listener, None if is_loopback(host) else secrets.token_urlsafe(24))
+    raise UserError(f"cannot serve on {host}:{port}: {problem}; choose another --host or --port")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(review: Review, address: Address) -> None:
+    """Serves until it is told to stop (Ctrl-C, SIGTERM); decisions are pushed then."""
+    names = None if address.token else LOOPBACK_NAMES | {address.host}
+    config = uvicorn.Config(
+        make_app(review, address.token, names),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    shut_down = server.shutdown
+
+    async def close_streams(sockets: list[socket.socket] | None = None) -> None:
+        review.bus.close()  # an open stream of events would hold the end up
+        await shut_down(sockets)
+
+    server.shutdown = close_streams  # type: ignore[method-assign]
+    server.run(sockets=[address.listener])
