@@ -111,8 +111,8 @@ def merged(name: str, pieces: Sequence[Piece], opacity: float, blend: Blend | No
         added = own[..., :3]
         if piece.blend is not None:
             color = piece.pixels[..., :3].astype(np.float32) / np.float32(255)
-            backdrop: FloatArray = below[..., :3] / np.maximum(below[..., 3:], np.float32(1e-6))
-            blended = piece.blend(backdrop, color) * (own[..., 3:] * below[..., 3:])
+            backdrop = below[..., :3] / np.maximum(below[..., 3:], np.float32(1e-6))
+            blended = piece.blend(backdrop.astype(np.float32), color) * (own[..., 3:] * below[..., 3:])
             added = added * (1 - below[..., 3:]) + blended
         below *= 1 - own[..., 3:]
         below[..., :3] += added

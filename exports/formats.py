@@ -46,8 +46,13 @@ class SampleFormat(Protocol):
             UserError: when the format cannot hold the sample; the message says why.
         """
 
-    def finish(self, folder: Path, keys: Sequence[str]) -> None:
-        """Called once when all samples of a set are written: for a file over all of them. Most formats do nothing."""
+
+@runtime_checkable
+class SummedFormat(SampleFormat, Protocol):
+    """One file per sample, and one over all of them."""
+
+    def sum_up(self, folder: Path) -> None:
+        """Makes the file over all samples that are in the folder by now, or makes it again."""
 
 
 class SetFormat(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 from exports.formats import FormatOptions
 from exports.labels import LAYERS_GROUP, MERGED_NAME, base_name, layer_name
 from exports.srgb import encode_srgb_png
+from exports.zips import add_file
 from layered.image import LayeredImage
 from layered.rendering import contained
 from layered.sidecar import Sidecar
@@ -27,34 +29,35 @@ THUMBNAIL_FILE: Final = "Thumbnails/thumbnail.png"
 THUMBNAIL_SIDE: Final = 256
 
 
+@dataclass(frozen=True)
 class OpenRaster:
     """Writes ORA; `exports.open_raster_reading.read_open_raster` reads it."""
 
+    options: FormatOptions
     name = "ora"
     suffix = ".ora"
-
-    def __init__(self, options: FormatOptions) -> None:
-        pass
 
     def write(self, image: LayeredImage, sidecar: Sidecar, path: Path) -> Sequence[str]:
         """As `exports.formats.SampleFormat.write`."""
         whole = image.whole()
         with zipfile.ZipFile(path, "w") as archive:
             # First and stored, so that the kind of file stands at a fixed place.
-            _add(archive, "mimetype", MIMETYPE)
-            _add(archive, STACK_FILE, _stack(image, sidecar))
-            _add(archive, "data/base.png", encode_srgb_png(image.base))
+            add_file(archive, "mimetype", MIMETYPE, packed=False)
+            add_file(archive, STACK_FILE, _stack(image, sidecar), packed=True)
+            add_file(archive, "data/base.png", encode_srgb_png(image.base), packed=False)
             for position, layer in enumerate(image.layers):
-                _add(archive, f"data/layer{position:03d}.png", encode_srgb_png(layer.pixels))
+                add_file(archive, f"data/layer{position:03d}.png", encode_srgb_png(layer.pixels), packed=False)
             if image.merged is not None:
-                _add(archive, "data/merged.png", encode_srgb_png(image.merged))
-            _add(archive, MERGED_FILE, encode_srgb_png(whole))
-            _add(archive, THUMBNAIL_FILE, encode_srgb_png(contained(whole, (THUMBNAIL_SIDE, THUMBNAIL_SIDE))))
-            _add(archive, SIDECAR_FILE, sidecar.to_json())
+                add_file(archive, "data/merged.png", encode_srgb_png(image.merged), packed=False)
+            add_file(archive, MERGED_FILE, encode_srgb_png(whole), packed=False)
+            add_file(
+                archive,
+                THUMBNAIL_FILE,
+                encode_srgb_png(contained(whole, (THUMBNAIL_SIDE, THUMBNAIL_SIDE))),
+                packed=False,
+            )
+            add_file(archive, SIDECAR_FILE, sidecar.to_json(), packed=True)
         return ()
-
-    def finish(self, folder: Path, keys: Sequence[str]) -> None:
-        """Nothing is left to do."""
 
 
 def _stack(image: LayeredImage, sidecar: Sidecar) -> bytes:
@@ -78,11 +81,3 @@ def _layer(stack: ElementTree.Element, name: str, source: str, x: int, y: int, v
     attributes = {"name": name, "src": source, "x": str(x), "y": str(y), "opacity": "1.0"}
     shown = "visible" if visible else "hidden"
     ElementTree.SubElement(stack, "layer", {**attributes, "visibility": shown, "composite-op": "svg:src-over"})
-
-
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    """Adds a file without a time; PNG is compressed already."""
-    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    entry.external_attr = 0o644 << 16
-    entry.compress_type = zipfile.ZIP_DEFLATED if name.endswith((".xml", ".json")) else zipfile.ZIP_STORED
-    archive.writestr(entry, data)

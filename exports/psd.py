@@ -6,6 +6,7 @@ The merged preview is the exact whole image. What is known of the sample beside 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
@@ -29,14 +30,13 @@ LARGEST_SIDE: Final = 30_000
 """Pixels on each side of a PSD (Adobe Photoshop File Formats Specification, file header)."""
 
 
+@dataclass(frozen=True)
 class Psd:
     """Writes PSD; `exports.psd_reading.read_psd` reads it."""
 
+    options: FormatOptions
     name = "psd"
     suffix = ".psd"
-
-    def __init__(self, options: FormatOptions) -> None:
-        pass
 
     def write(self, image: LayeredImage, sidecar: Sidecar, path: Path) -> Sequence[str]:
         """As `exports.formats.SampleFormat.write`."""
@@ -65,9 +65,6 @@ class Psd:
             # The record, because `PSDImage.save` would replace the exact preview by its own composite.
             record.write(stream)
         return ()
-
-    def finish(self, folder: Path, keys: Sequence[str]) -> None:
-        """Nothing is left to do."""
 
 
 def _opaque(rgb: UInt8Array) -> Image.Image:

@@ -22,7 +22,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress
 
-from exports.formats import FormatOptions, Sample, SampleFormat, format_of
+from exports.formats import FormatOptions, Sample, SampleFormat, SummedFormat, format_of
 from layered.errors import FailedWorkError, UserError
 from pipeline.export_source import Source, changed_at, chosen_ids, identity, open_source, split_key
 
@@ -123,7 +123,8 @@ def export(path: Path, name: str, out: Path, options: ExportOptions, console: Co
             else:
                 exported.written += 1
                 exported.warnings.update(outcome)
-        file_format.finish(out, [key for key in ids if key not in exported.failed])
+        if isinstance(file_format, SummedFormat):
+            file_format.sum_up(out)
     return exported
 
 

@@ -10,10 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from layered.box import Box
 from layered.errors import UserError
+from layered.fonts import font_file
 from layered.placing import alpha_box
 from stages.records import TextDraw, TextLayer
 from stages.stage import Failed
-from stages.text_layer import TextConfig, TextLayers, draw_text, font_file
+from stages.text_layer import TextConfig, TextLayers, draw_text
 
 CONFIG = TextConfig()
 FONTS = [
@@ -73,16 +74,6 @@ def test_lines_that_were_asked_for_stay() -> None:
     rgba = draw_text("a\nb", "DejaVu Sans", "#000000", (400, 100), CONFIG)
     rows = (rgba[..., 3] > 0).any(axis=1)
     assert np.flatnonzero(np.diff(rows.astype(int)) == 1).size >= 1  # a gap between two lines
-
-
-@pytest.mark.parametrize("font", FONTS)
-def test_bundled_fonts_come_before_those_of_the_system(font: str) -> None:
-    assert "mpl-data" in str(font_file(font))
-
-
-def test_styles_differ() -> None:
-    assert font_file("DejaVu Sans") != font_file("DejaVu Sans:bold")
-    assert font_file("DejaVu Sans:bold") != font_file("DejaVu Sans:bold oblique")
 
 
 def test_a_font_file_may_be_given(tmp_path: Path) -> None:
