@@ -82,6 +82,8 @@ class Face:
     def subset(self, characters: Iterable[str]) -> bytes:
         """The font with the glyphs of these characters alone, as WOFF; equal arguments give equal bytes."""
         options = Options(flavor="woff", layout_features=["kern", "mark", "mkmk", "ccmp"], notdef_outline=True)
+        # FontForge's time stamps, which the subsetter knows nothing of and warns about.
+        options.drop_tables = [*options.drop_tables, "FFTM"]
         font = TTFont(self._path, fontNumber=0, recalcTimestamp=False)
         subsetter = Subsetter(options)
         subsetter.populate(unicodes={ord(character) for character in characters})
