@@ -4,52 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote
 
 import numpy as np
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
-from curation.errors import RequestError, bad_request, not_found
+from curation.agreement import agreement_json
+from curation.errors import bad_request, not_found
+from curation.exchange import MOST_BYTES, Format, read_decisions_file, write_decisions
 from curation.query import QueryRequest, histogram
 from curation.requests import (
     BulkBody,
     BulkUndoBody,
     DecisionsBody,
     EventBody,
-    SessionBody,
     body_of,
-    json_bytes,
     number_of,
+    read_body,
 )
 from curation.review import Review
 from curation.sample_view import sample_json
-from curation.security import Guard
+from curation.serving import FRESH, IMMUTABLE, answer, page_app, reviewer_in, set_session
 from curation.store import Draft
 from curation.verdicts import VERDICT_CODES
 from filters.taxonomy import DEFECTS
 from layered.scores import WHOLE_IMAGE
 
-STATIC_FOLDER: Final = Path(__file__).parent / "static"
 MOST_ROWS: Final = 500
 MOST_NEXT: Final = 50
-REVIEWER_COOKIE: Final = "layerprism_reviewer"
 
-_IMMUTABLE: Final = {"cache-control": "private, max-age=31536000, immutable"}
-_FRESH: Final = {"cache-control": "no-store"}
+_MEDIA_TYPES: Final[Mapping[Format, str]] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
 _LAYER_THUMBNAIL: Final = re.compile(r"whole|\d{2}")
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(review: Review, token: str | None = None, names: frozenset[str] | None = None) -> Starlette:
@@ -66,39 +57,27 @@ def make_app(review: Review, token: str | None = None, names: frozenset[str] | N
                 await following
             await run_sync(review.push)
 
-    app = Starlette(
-        routes=[
-            Route("/thumb/{version}/{sample}/{name}.webp", _thumbnail),
-            Route("/image/{version}/{sample}/{member}", _image),
-            Route("/api/session", _session),
-            Route("/api/session", _set_session, methods=["POST"]),
-            Route("/api/query", _query, methods=["POST"]),
-            Route("/api/query/{name}/rows", _rows),
-            Route("/api/query/{name}/histogram", _histogram),
-            Route("/api/sample/{sample}", _sample),
-            Route("/api/decisions", _decisions, methods=["POST"]),
-            Route("/api/bulk", _bulk, methods=["POST"]),
-            Route("/api/bulk/undo", _undo_bulk, methods=["POST"]),
-            Route("/api/next", _next),
-            Route("/api/events", _events),
-            Route("/", _index),
-            Mount("/static", _Static(directory=STATIC_FOLDER)),
-        ],
-        middleware=[Middleware(Guard, token=token, names=names)],
-        exception_handlers={RequestError: _refused},
-        lifespan=lifespan,
-    )
+    routes = [
+        Route("/thumb/{version}/{sample}/{name}.webp", _thumbnail),
+        Route("/image/{version}/{sample}/{member}", _image),
+        Route("/api/session", _session),
+        Route("/api/session", _set_session, methods=["POST"]),
+        Route("/api/query", _query, methods=["POST"]),
+        Route("/api/query/{name}/rows", _rows),
+        Route("/api/query/{name}/histogram", _histogram),
+        Route("/api/sample/{sample}", _sample),
+        Route("/api/decisions", _decisions, methods=["POST"]),
+        Route("/api/bulk", _bulk, methods=["POST"]),
+        Route("/api/bulk/undo", _undo_bulk, methods=["POST"]),
+        Route("/api/next", _next),
+        Route("/api/events", _events),
+        Route("/api/agreement", _agreement),
+        Route("/api/export", _export),
+        Route("/api/import", _import, methods=["POST"]),
+    ]
+    app = page_app(routes, token, names, lifespan)
     app.state.review = review
     return app
-
-
-class _Static(StaticFiles):
-    """The page's own files, looked at again each time: they change with the program, not with the address."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers["cache-control"] = "no-cache"
-        return response
 
 
 def review_of(request: Request) -> Review:
@@ -108,20 +87,7 @@ def review_of(request: Request) -> Review:
 
 def reviewer_of(request: Request) -> str:
     """Who sits in front of this browser."""
-    named = unquote(request.cookies.get(REVIEWER_COOKIE, ""))[:64].strip()
-    return named if named and named.isprintable() else review_of(request).settings.reviewer
-
-
-def answer(content: Any, status: int = 200) -> Response:
-    return Response(json_bytes(content), status, _FRESH, "application/json")
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    return answer({"error": str(error)}, error.status if isinstance(error, RequestError) else 500)
-
-
-async def _index(request: Request) -> Response:
-    return FileResponse(STATIC_FOLDER / "index.html", headers={"cache-control": "no-cache"})
+    return reviewer_in(request) or review_of(request).settings.reviewer
 
 
 async def _thumbnail(request: Request) -> Response:
@@ -129,13 +95,13 @@ async def _thumbnail(request: Request) -> Response:
     if not _LAYER_THUMBNAIL.fullmatch(path["name"]):
         raise not_found("there is no such thumbnail")
     content = await run_sync(review_of(request).library.thumbnail, path["version"], path["sample"], path["name"])
-    return Response(content, headers=_IMMUTABLE, media_type="image/webp")
+    return Response(content, headers=IMMUTABLE, media_type="image/webp")
 
 
 async def _image(request: Request) -> Response:
     path = request.path_params
     content = await run_sync(review_of(request).library.image, path["version"], path["sample"], path["member"])
-    return Response(content, headers=_IMMUTABLE, media_type="image/png")
+    return Response(content, headers=IMMUTABLE, media_type="image/png")
 
 
 async def _session(request: Request) -> Response:
@@ -178,13 +144,7 @@ async def _session(request: Request) -> Response:
 
 
 async def _set_session(request: Request) -> Response:
-    review, body = review_of(request), await body_of(request, SessionBody)
-    reviewer = body.reviewer or reviewer_of(request)
-    if body.keys is not None:
-        await run_sync(review.store.set_preference, reviewer, "keys", body.keys)
-    response = answer({"reviewer": reviewer})
-    response.set_cookie(REVIEWER_COOKIE, quote(reviewer), max_age=31536000, samesite="strict", httponly=True)
-    return response
+    return await set_session(request, review_of(request).store, reviewer_of(request))
 
 
 async def _query(request: Request) -> Response:
@@ -264,8 +224,38 @@ async def _next(request: Request) -> Response:
     return answer({"samples": [sample_id for sample_id in samples if sample_id != after][:count]})
 
 
+async def _agreement(request: Request) -> Response:
+    review = review_of(request)
+    passed = dict(zip(review.columns.ids, review.columns.passed.tolist(), strict=True))
+    return answer(await run_sync(lambda: agreement_json(list(review.store.all()), passed)))
+
+
+async def _export(request: Request) -> Response:
+    review, format_ = review_of(request), _format(request.query_params.get("format", "parquet"))
+    content = await run_sync(lambda: write_decisions(review.store.all(), format_))
+    headers = {**FRESH, "content-disposition": f'attachment; filename="decisions.{format_}"'}
+    return Response(content, headers=headers, media_type=_MEDIA_TYPES[format_])
+
+
+async def _import(request: Request) -> Response:
+    review, content = review_of(request), await read_body(request, MOST_BYTES)
+    named = request.headers["content-type"].partition(";")[0].strip().lower()
+    format_ = _format(next((name for name, kind in _MEDIA_TYPES.items() if kind == named), named))
+    known = review.columns.rows.keys() | review.columns.failed
+    decisions = await run_sync(read_decisions_file, content, format_, known)
+    count = await review.take_in(decisions)
+    return answer({"events": len(decisions), "new": count})
+
+
+def _format(name: str) -> Format:
+    for known in _MEDIA_TYPES:
+        if name == known:
+            return known
+    raise bad_request(f"{name[:40]!r} is neither parquet nor csv")
+
+
 async def _events(request: Request) -> Response:
-    return StreamingResponse(review_of(request).bus.listen(), headers=_FRESH, media_type="text/event-stream")
+    return StreamingResponse(review_of(request).bus.listen(), headers=FRESH, media_type="text/event-stream")
 
 
 def _score_json(review: Review, name: str) -> dict[str, Any]:

@@ -182,12 +182,16 @@ class Library:
         """The PNG bytes of a member of `IMAGE_MEMBER`."""
         if not IMAGE_MEMBER.fullmatch(member):
             raise not_found(f"{member[:64]} is no picture of a sample")
-        place = self._place(self._current(version, sample_id), member)
-        if not 0 < place.size <= MOST_IMAGE_BYTES:
-            raise RequestError(422, f"{sample_id}: {member} has {place.size} bytes and is not shown")
-        content = self.read_bytes(place)
+        content = self.member(self._current(version, sample_id), member)
         png_size(content)
         return content
+
+    def member(self, row: int, name: str) -> bytes:
+        """A file of a sample. Raises RequestError when there is none, or one too large for a page."""
+        place = self._place(row, name)
+        if not 0 < place.size <= MOST_IMAGE_BYTES:
+            raise RequestError(422, f"{self.columns.ids[row]}: {name} has {place.size} bytes and is not shown")
+        return self.read_bytes(place)
 
     def sidecar(self, row: int) -> Sidecar:
         """Raises RequestError when it is damaged."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
 import uvicorn
+from starlette.applications import Starlette
 
-from curation.app import make_app
-from curation.review import Review
 from curation.security import LOOPBACK_NAMES
 from layered.errors import UserError
+
+AppMaker = Callable[[str | None, frozenset[str] | None], Starlette]
 
 DEFAULT_PORT: Final = 8765
 _PORTS_TRIED: Final = 20
@@ -71,11 +73,16 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(review: Review, address: Address) -> None:
-    """Serves until it is told to stop (Ctrl-C, SIGTERM); decisions are pushed then."""
+def serve(make_app: AppMaker, address: Address, at_end: Callable[[], None] = lambda: None) -> None:
+    """Serves until it is told to stop (Ctrl-C, SIGTERM).
+
+    Args:
+        make_app: takes the token and the names of `curation.security.Guard`.
+        at_end: called when it begins to stop, to end streams that would hold the end up.
+    """
     names = None if address.token else LOOPBACK_NAMES | {address.host}
     config = uvicorn.Config(
-        make_app(review, address.token, names),
+        make_app(address.token, names),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -86,7 +93,7 @@ def serve(review: Review, address: Address) -> None:
     shut_down = server.shutdown
 
     async def close_streams(sockets: list[socket.socket] | None = None) -> None:
-        review.bus.close()  # an open stream of events would hold the end up
+        at_end()
         await shut_down(sockets)
 
     server.shutdown = close_streams  # type: ignore[method-assign]

@@ -162,14 +162,19 @@ def store_path(run: RunDirectory) -> Path:
     folder = run.path / DECISIONS_FOLDER
     if is_local(run.path) and _may_write(folder):
         return folder / STORE_FILE
+    return user_data_path(f"{run.fingerprint[:16]}.sqlite")
+
+
+def user_data_path(name: str) -> Path:
+    """A file of the review page in the user's data folder. Raises UserError where that is no place for SQLite."""
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "layerprism" / "review"
     if not _may_write(data):
-        raise UserError(f"neither {folder} nor {data} can be written: decisions need a place (set XDG_DATA_HOME)")
+        raise UserError(f"{data} cannot be written, and decisions need a place: set XDG_DATA_HOME")
     if not is_local(data):
         raise UserError(
             f"{data} is on a network file system, where SQLite loses data: set XDG_DATA_HOME to a local one"
         )
-    return data / f"{run.fingerprint[:16]}.sqlite"
+    return data / name
 
 
 def is_local(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from filters.aesthetics import AestheticConfig
 from filters.artifacts import ArtifactsConfig
@@ -104,6 +106,14 @@ class FiltersConfig(BaseModel):
         """All scores by name."""
         entries = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: entry for name, entry in entries.items() if isinstance(entry, ScoreConfig)}
+
+
+def filters_of_run(info: Mapping[str, Any]) -> FiltersConfig | None:
+    """The filters in a run's stored configuration (``run.json``); None where this version cannot read it."""
+    try:
+        return FiltersConfig.model_validate_json(json.dumps(info["config"]["filters"]))
+    except (KeyError, TypeError, ValidationError):
+        return None
 
 
 def _with_tuples(value: Any) -> Any:

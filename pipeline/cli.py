@@ -304,7 +304,11 @@ def evaluate(
 
 @app.command()
 def review(
-    run: RunFolder,
+    run: Annotated[Path | None, typer.Argument(help="The folder of a run.", metavar="RUN")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Blind comparison of two runs, publications or layered folders of the same briefs."),
+    ] = None,
     reviewer: Annotated[str, typer.Option(help="Who reviews; your login name otherwise.")] = "",
     host: Annotated[str, typer.Option(help="The address to serve on; one of the network needs a token.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="The port; the first free one from 8765 on otherwise.")] = None,
@@ -314,11 +318,17 @@ def review(
     overlap: Annotated[int, typer.Option(min=1, help="Reviewers that each sample is given to.")] = 1,
     browser: Annotated[bool, typer.Option(help="Opens the page in a browser.")] = True,
 ) -> None:
-    """Opens the page on which people choose what is published."""
-    from pipeline.review import ReviewOptions, review_run
+    """Opens the page on which people choose what is published, or compare two models blindly."""
+    from pipeline.review import ReviewOptions, compare_designs, review_run
 
+    if (run is None) == (compare is None):
+        raise UserError("give either the folder of a RUN, or --compare A B")
+    options = ReviewOptions(reviewer, host, port, overlap, queue, browser)
     with _ended_by_ctrl_c():
-        review_run(run, ReviewOptions(reviewer, host, port, overlap, queue, browser), console)
+        if run is not None:
+            review_run(run, options, console)
+        elif compare is not None:
+            compare_designs(*compare, options, console)
 
 
 @app.command()
@@ -363,6 +373,21 @@ def inspect(
     console.print(render_inspection(look(path, key)))
     if picture is not None and key is not None:
         write_png(picture, draw_sample(path, key))
+
+
+@app.command()
+def licences(
+    path: Annotated[Path, typer.Argument(help="A run, a publication or a layered folder.")],
+    json_: Annotated[Path | None, typer.Option("--json", help="Also writes the counts as JSON.")] = None,
+) -> None:
+    """Counts under which licences the parts of a set are, and who drew them."""
+    from pipeline.licences import licences_of, write_licences
+
+    summary = licences_of(path)
+    console.print(summary.to_markdown(), markup=False, soft_wrap=True)
+    console.print(f"samples {summary.samples}, of them under more than one licence {summary.mixed}")
+    if json_ is not None:
+        write_licences(json_, summary)
 
 
 @app.command()

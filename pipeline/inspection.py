@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
 from filters.combined import combined_scores
-from filters.config import FiltersConfig
+from filters.config import filters_of_run
 from layered.arrays import Size, UInt8Array
 from layered.codec import SIDECAR_MEMBER, decode_members
 from layered.errors import UserError
@@ -169,7 +167,7 @@ class _RunSource:
         self._run = run
         self._index = RunIndex.load(run.storage)
         self._published = _published_ids(run.path / SHARDS_FOLDER)
-        self._filters = _filters_of(run.info)
+        self._filters = filters_of_run(run.info)
         self._thresholds = self._filters.thresholds() if self._filters else {}
 
     def __len__(self) -> int:
@@ -331,11 +329,3 @@ def _published_ids(folder: Path) -> frozenset[str]:
         return frozenset(read_parquet(folder / MANIFEST_FILE, ["sample_id"]).column("sample_id").to_pylist())
     except (OSError, pa.ArrowException):
         return frozenset()
-
-
-def _filters_of(info: Mapping[str, Any]) -> FiltersConfig | None:
-    """The filters in a run's stored configuration; None where this version cannot read it."""
-    try:
-        return FiltersConfig.model_validate_json(json.dumps(info["config"]["filters"]))
-    except (KeyError, TypeError, ValidationError):
-        return None

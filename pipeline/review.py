@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import functools
 import getpass
-import json
 import os
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
+from rich.table import Table
 
+from curation.app import make_app
+from curation.compare_app import CompareDesk, make_compare_app
+from curation.comparison import Comparison, results_json
 from curation.errors import RequestError
 from curation.library import Library
 from curation.queues import queue_named
 from curation.review import Review, ReviewSettings
-from curation.server import bind, serve
-from curation.store import DecisionStore, store_path
+from curation.server import Address, bind, serve
+from curation.store import DecisionStore, store_path, user_data_path
 from filters.combined import COMBINED, CombinedConfig, combined_probability
-from filters.config import FiltersConfig
+from filters.config import filters_of_run
 from filters.duplicates import originals_of_hashes
 from layered.errors import UserError
 from ledger.run_directory import RunDirectory
@@ -58,16 +60,44 @@ def review_run(path: Path, options: ReviewOptions, console: Console) -> None:
     address = bind(options.host, options.port)
     console.print(f"{review.settings.name}: {len(review.columns)} samples, {review.settings.reviewer} reviews")
     console.print(f"decisions are kept in {review.store.path}", soft_wrap=True)
-    console.print(f"open {address.url}   (Ctrl-C ends)", soft_wrap=True)
-    if options.opens_browser and _has_screen():
-        webbrowser.open(address.url)
+    _open(address, options, console)
     try:
-        serve(review, address)
+        serve(functools.partial(make_app, review), address, review.bus.close)
     finally:
         review.push()
         if review.push_problem:
             console.print(f"not pushed: {review.push_problem}; they stay in {review.store.path}", soft_wrap=True)
         review.store.close()
+
+
+def compare_designs(a: Path, b: Path, options: ReviewOptions, console: Console) -> None:
+    """Serves a blind comparison until it is stopped, then prints what came of it.
+
+    Raises:
+        UserError: when one of both holds no designs, when they have none in common, and as `review_run`.
+    """
+    comparison = Comparison({"a": a, "b": b})
+    store = DecisionStore(user_data_path(f"compare-{comparison.name}.sqlite"))
+    desk = CompareDesk(comparison, store, options.reviewer or _login_name())
+    address = bind(options.host, options.port)
+    console.print(f"{len(comparison.pairs)} pairs of {a} and {b}; answers are kept in {store.path}", soft_wrap=True)
+    _open(address, options, console)
+    try:
+        serve(functools.partial(make_compare_app, desk), address)
+    finally:
+        console.print(render_comparison(results_json(store.answers(comparison.name)), str(a), str(b)))
+        store.close()
+
+
+def render_comparison(results: Sequence[Mapping[str, Any]], a: str, b: str) -> Table:
+    """Win, draw and lose by question, with 95 % intervals."""
+    table = Table(title=f"A = {a}, B = {b}")
+    for title in ("question", "A better", "draw", "B better", "answers", "reviewers"):
+        table.add_column(title, justify="left" if title == "question" else "right")
+    for each in results:
+        shares = [_share(each[name]) for name in ("a", "draw", "b")]
+        table.add_row(each["title"], *shares, str(each["total"]), str(each["reviewers"]))
+    return table
 
 
 def open_review(path: Path, options: ReviewOptions) -> Review:
@@ -78,7 +108,7 @@ def open_review(path: Path, options: ReviewOptions) -> Review:
         except RequestError as error:
             raise UserError(f"--queue: {error}") from error
     run = RunDirectory.open(path)
-    filters = _filters_of(run.info)
+    filters = filters_of_run(run.info)
     library = Library(
         run,
         filters.thresholds() if filters else {},
@@ -92,12 +122,17 @@ def open_review(path: Path, options: ReviewOptions) -> Review:
     return Review(library, DecisionStore(store_path(run)), settings, grouper)
 
 
-def _filters_of(info: Mapping[str, Any]) -> FiltersConfig | None:
-    """The filters in a run's stored configuration; None where this version cannot read it."""
-    try:
-        return FiltersConfig.model_validate_json(json.dumps(info["config"]["filters"]))
-    except (KeyError, TypeError, ValidationError):
-        return None
+def _open(address: Address, options: ReviewOptions, console: Console) -> None:
+    console.print(f"open {address.url}   (Ctrl-C ends)", soft_wrap=True)
+    if options.opens_browser and _has_screen():
+        webbrowser.open(address.url)
+
+
+def _share(share: Mapping[str, Any]) -> str:
+    if not share["total"]:
+        return "–"
+    low, high = share["interval"]
+    return f"{100 * share['share']:.0f} % ({100 * low:.0f}…{100 * high:.0f})"
 
 
 def _combined(config: CombinedConfig, worst: Mapping[str, float]) -> Mapping[str, float]:
