@@ -6,7 +6,8 @@ ours, which let a small one learn from little. Attention stays within windows th
 the latents of the merged image and the background at its place: colour over a known background gives alpha away where
 one region's latents leave it open (opaque gray or transparent?). And patches are not drawn from nothing: a small
 network on each pixel sees what the RGB autoencoder draws here, in the merged image and in the background, and what the
-token has to say about the pixel.
+token has to say about the pixel; a few convolutions then see the same pictures and the patches put together, so that
+outlines go on from patch to patch.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class DecoderConfig(BaseModel):
         width, heads, blocks, mlp: of the transformer; `mlp` is the hidden width.
         pixel_features: what a token says about each of its pixels.
         pixel_width: of the network on pixels.
+        refine_width: of the convolutions.
         rope_axes: channels of a head for layer, y and x; even, in sum the width of a head.
         rope_theta: slowest wavelength of the rotary positions, in latent pixels over 2π.
         window: side of the windows of attention in latent pixels; even.
@@ -61,6 +63,7 @@ class DecoderConfig(BaseModel):
     mlp: int = Field(256, ge=1)
     pixel_features: int = Field(8, ge=1)
     pixel_width: int = Field(24, ge=1)
+    refine_width: int = Field(24, ge=1)
     rope_axes: tuple[int, int, int] = (4, 14, 14)
     rope_theta: float = Field(100.0, gt=1)
     window: int = Field(8, ge=2, multiple_of=2)
@@ -94,8 +97,17 @@ class TransparentDecoder(nn.Module):
             nn.ReLU(),
             nn.Linear(config.pixel_width, 4),
         )
+        self.refine = nn.Sequential(
+            nn.Conv2d(4 + 3 * _SEEN, config.refine_width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(config.refine_width, config.refine_width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(config.refine_width, 4, 3, padding=1),
+        )
         self.alpha = nn.Parameter(torch.tensor([1.0, 1.0, 0.5]))
         nn.init.normal_(self.role.weight, std=0.02)
+        nn.init.zeros_(self.refine[-1].weight)  # begins as a network without convolutions
+        nn.init.zeros_(self.refine[-1].bias)
 
     def forward(self, latents: Sequence[Tensor], drawn: Sequence[Tensor], regions: Regions) -> list[Tensor]:
         """One design.
@@ -143,7 +155,7 @@ class TransparentDecoder(nn.Module):
             groups.repeat_interleave(of_token).to(device),
         )
         by_region = torch.split_with_sizes(patches, lengths)
-        decoded = [self._picture(patch, own) for patch, (own, _) in zip(by_region, placed, strict=True)]
+        decoded = [self._refined(self._picture(patch, own)) for patch, (own, _) in zip(by_region, placed, strict=True)]
         ends = [0, *accumulate(counts)]
         return [decoded[start:end] for start, end in pairwise(ends)]
 
@@ -156,7 +168,8 @@ class TransparentDecoder(nn.Module):
     def _patches(
         self, tokens: Tensor, colors: Tensor, seen: Tensor, roles: Tensor, positions: Tensor, groups: Tensor
     ) -> Tensor:
-        """RGBA ``[n, pixels, 4]`` from latents ``[n, channels]`` and drawn colours ``[n, 3, pixels]``.
+        """RGBA and the pictures it was made from, ``[n, pixels, 4 + 9]``, from latents ``[n, channels]`` and drawn
+        colours ``[n, 3, pixels]``.
 
         Only tokens of one group see each other.
         """
@@ -172,8 +185,13 @@ class TransparentDecoder(nn.Module):
         features = self.head(self.norm(hidden)).view(len(seen), config.pixel_features, -1)
         found = self.pixels(torch.cat([pictures, features], 1).transpose(1, 2)).float()
         alpha = self.alpha[roles][:, None, None].expand(-1, found.shape[1], 1)
-        rgba: Tensor = found + torch.cat([pictures[:, :3].transpose(1, 2).float(), alpha], -1)
-        return rgba
+        seen_here = pictures.transpose(1, 2).float()
+        return torch.cat([found + torch.cat([seen_here[..., :3], alpha], -1), seen_here], -1)
+
+    def _refined(self, picture: Tensor) -> Tensor:
+        """RGBA ``[4, h, w]`` from RGBA and pictures ``[4 + 9, h, w]``."""
+        changes: Tensor = self.refine(picture[None])[0].float()
+        return picture[:4] + changes
 
     def _seen(self, positions: Tensor, lengths: Sequence[int], counts: Sequence[int]) -> Tensor:
         """``[n, 3]``: for each token its own number and those of merged image and background at its place.

@@ -34,6 +34,7 @@ from models.recipes.training_state import NAME, load_average_state, load_state, 
 SHIPPED: Final = TINY / "art" / "decoder"
 BATCH: Final = 4  # designs
 RATE, MUON_RATE = 2e-3, 3e-3
+ALPHA: Final = 3.0  # what errors of alpha count against those of colour
 WARMUP_STEPS: Final = 50
 HELD_OUT: Final = 40  # designs at the end of the last part, for the log
 _SPREAD_PART: Final = 0.3  # of the designs have their layers moved apart on the layer axis
@@ -46,6 +47,8 @@ def decoder_loss(
     decoded: Sequence[Sequence[Tensor]], wanted: Sequence[Sequence[Tensor]], layouts: Sequence[Regions]
 ) -> Tensor:
     """Errors of colour weighted by alpha, of alpha, and of the composite; each absolute plus squared.
+
+    Alpha counts more, and its squares most: it is what the latents say least of, and a hole is worse than a soft edge.
 
     Args:
         decoded: per design and region ``[4, h, w]`` of the aligned box: RGB in −1…1, alpha in 0…1.
@@ -64,7 +67,8 @@ def decoder_loss(
             found, true = (torch.cat([pair[side].flatten(1) for pair in pairs], 1) for side in range(2))
             color = _penalty(_within(found[:3], true[:3], -1.0, 1.0) - true[:3])
             loss = loss + (color * true[3]).sum() / (3 * true[3].sum().clamp_min(1))
-            loss = loss + 2 * _penalty(_within(found[3], true[3], 0.0, 1.0) - true[3]).mean()
+            alpha = _within(found[3], true[3], 0.0, 1.0) - true[3]
+            loss = loss + ALPHA * (alpha.abs() + 10 * alpha.square()).mean()
     wholes = [
         _penalty(composite(found, regions) - composite(true, regions)).mean()
         for found, true, regions in zip(decoded, wanted, layouts, strict=True)
@@ -223,7 +227,7 @@ def _folder(scope: Scope) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=11500)
     parser.add_argument("--scope", choices=["design", "region"], default="design")
     parser.add_argument("--export", action="store_true", help="only write the trained joint decoder")
     arguments = parser.parse_args()

@@ -74,7 +74,7 @@ def test_designs_decoded_together_are_those_decoded_alone_and_have_their_regions
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
-def test_attention_reaches_the_window_and_no_farther() -> None:
+def test_attention_reaches_the_window_and_convolutions_three_pixels_farther() -> None:
     config = DecoderConfig(**(SMALL.model_dump() | {"blocks": 1}))
     decoder, regions = random_decoder(config), regions_of((128, 64), [])
     latents, drawn = random_latents(regions), random_drawn(regions)
@@ -84,7 +84,8 @@ def test_attention_reaches_the_window_and_no_farther() -> None:
     changed = [(one - other).abs().amax(0) > 0 for one, other in zip(before, after, strict=True)]
     for own in changed:
         assert own[:, :64].float().mean() > 0.9  # rectifiers may be silent here and there
-        assert not own[:, 64:].any()
+        assert own[:, 64:67].any()
+        assert not own[:, 67:].any()
 
 
 def test_windows_equal_attention_under_a_mask() -> None:
@@ -99,7 +100,8 @@ def test_windows_equal_attention_under_a_mask() -> None:
 def dense_decode(
     decoder: TransparentDecoder, latents: list[Tensor], drawn: list[Tensor], regions: Regions
 ) -> list[Tensor]:
-    """The decoder written out: one big attention, a mask for the windows, complex numbers for the rotation."""
+    """The decoder written out: one big attention, a mask for the windows, complex numbers for the rotation, and
+    convolutions as sums over shifted pictures."""
     config = decoder.config
     rows = []
     for own, region in zip(latents, regions.items, strict=True):
@@ -141,19 +143,32 @@ def dense_decode(
         hidden = hidden + block.out(torch.einsum("hqk,khd->qhd", weights, value).flatten(1))
         hidden = hidden + block.down(torch.nn.functional.gelu(block.up(block.norm2(hidden)), approximate="tanh"))
     features = decoder.head(decoder.norm(hidden)).view(len(rows), config.pixel_features, 64)
-    patches = torch.empty(len(rows), 4, 64)
+    patches = torch.empty(len(rows), 13, 64)
     for pixel in range(64):
         shown = pictures[..., pixel]
         said = torch.cat([shown.flatten(1), features[..., pixel]], 1)
-        patches[..., pixel] = decoder.pixels(said)
+        patches[:, :4, pixel] = decoder.pixels(said)
         patches[:, :3, pixel] += shown[:, 0]
         patches[:, 3, pixel] += decoder.alpha[roles]
+        patches[:, 4:, pixel] = shown.flatten(1)
+    convolutions: list[Any] = list(decoder.refine)
     decoded = []
     for patch, own in zip(torch.split_with_sizes(patches, [own[0].numel() for own in latents]), latents, strict=True):
         height, width = own.shape[1:]
-        grid = patch.reshape(height, width, 4, 8, 8).permute(2, 0, 3, 1, 4)
-        decoded.append(grid.reshape(4, 8 * height, 8 * width))
+        grid = patch.reshape(height, width, 13, 8, 8).permute(2, 0, 3, 1, 4).reshape(13, 8 * height, 8 * width)
+        changed = grid
+        for number, layer in enumerate(convolutions[::2]):
+            changed = summed_shifts(changed if number == 0 else changed.relu(), layer.weight, layer.bias)
+        decoded.append(grid[:4] + changed)
     return decoded
+
+
+def summed_shifts(picture: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A 3 × 3 convolution of a picture ``[c, h, w]`` with zeros around it."""
+    height, width = picture.shape[1:]
+    around = torch.nn.functional.pad(picture, (1, 1, 1, 1))
+    shifts = ((y, x, around[:, y : y + height, x : x + width]) for y in range(3) for x in range(3))
+    return bias[:, None, None] + sum(torch.einsum("chw,oc->ohw", own, weight[..., y, x]) for y, x, own in shifts)
 
 
 @pytest.mark.parametrize(("scope", "sees"), [("design", True), ("region", False)])
