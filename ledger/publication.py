@@ -29,6 +29,7 @@ from layered.sidecar import Sidecar
 from ledger.decisions import read_decisions, resolve
 from ledger.errors import DamagedChunkError
 from ledger.index import RunIndex
+from ledger.licences import LicenceRule
 from ledger.run_directory import SHARDS_FOLDER, RunDirectory
 from ledger.selection import DuplicateFinder, ScoreDeriver, Selected, Selection, select, standing_scores
 from shards.manifest import MANIFEST_FILE
@@ -85,7 +86,8 @@ def publish(
     repair(run.path)
     index = RunIndex.load(run.storage)
     decisions = resolve(read_decisions(run.storage))
-    selection = select(run.planned_samples(), index, decisions, thresholds, find_duplicates, derive_scores)
+    licences = LicenceRule(config.licences, config.whole_samples) if config.licences else None
+    selection = select(run.planned_samples(), index, decisions, thresholds, find_duplicates, derive_scores, licences)
     if not selection.published:
         reasons = ", ".join(f"{number} {reason}" for reason, number in selection.reasons().items())
         raise NothingToPublishError(

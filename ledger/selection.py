@@ -14,6 +14,7 @@ from layered.scores import WHOLE_IMAGE, Score
 from layered.sidecar import Sidecar
 from ledger.decisions import NO_DECISIONS, SampleDecisions
 from ledger.index import RunIndex, SampleRecord
+from ledger.licences import LicenceRule
 from ledger.run_directory import PlannedSample
 from shards.tar import is_sample_member
 
@@ -23,7 +24,7 @@ DuplicateFinder = Callable[[Mapping[str, Mapping[str, bytes]]], Collection[str]]
 ScoreDeriver = Callable[[Iterable[Score]], Iterable[Score]]
 """Takes the score rows of one sample that still hold; returns rows that follow from them."""
 
-Reason = Literal["failed", "rejected", "flagged", "duplicate", "held back"]
+Reason = Literal["failed", "rejected", "licence", "flagged", "duplicate", "held back"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def select(
     thresholds: Mapping[str, float],
     find_duplicates: DuplicateFinder | None = None,
     derive_scores: ScoreDeriver | None = None,
+    licences: LicenceRule | None = None,
 ) -> Selection:
     """Decides about every committed sample.
 
@@ -92,6 +94,7 @@ def select(
         decisions: of `ledger.decisions.resolve`.
         thresholds: lowest acceptable score by name; names without one flag nothing.
         derive_scores: further scores that thresholds hold for, such as a combination of the stored ones.
+        licences: layers under others are treated as rejected ones; not even a person can keep them.
     """
     splits = {planned.sample_id: planned.split for planned in plan}
     outcomes: dict[str, Selected | LeftOut] = {}
@@ -100,7 +103,7 @@ def select(
     for record in index.records():
         if record.sample_id in splits:
             verdicts = decisions.get(record.sample_id, NO_DECISIONS)
-            outcome = _judge(record, splits[record.sample_id], index, verdicts, thresholds, derive_scores)
+            outcome = _judge(record, splits[record.sample_id], index, verdicts, thresholds, derive_scores, licences)
             outcomes[record.sample_id] = outcome
             derived += derive_scores(record.scores) if derive_scores and record.failure is None else ()
             if isinstance(outcome, Selected):
@@ -139,6 +142,7 @@ def _judge(
     verdicts: SampleDecisions,
     thresholds: Mapping[str, float],
     derive_scores: ScoreDeriver | None,
+    licences: LicenceRule | None,
 ) -> Selected | LeftOut:
     if record.failure is not None:
         return LeftOut(record.sample_id, "failed", f"{record.failure.stage}: {record.failure.error}")
@@ -146,7 +150,12 @@ def _judge(
     if whole is not None and whole.verdict == "reject":
         detail = f"by {whole.reviewer}" + (f": {', '.join(whole.reasons)}" if whole.reasons else "")
         return LeftOut(record.sample_id, "rejected", detail)
-    dropped = verdicts.rejected_layers
+    dropped = set(verdicts.rejected_layers)
+    if licences is not None:
+        sidecar = _sidecar(index, record.sample_id)
+        if against := licences.against(sidecar):
+            return LeftOut(record.sample_id, "licence", against)
+        dropped |= licences.others(sidecar).keys()
     scores = standing_scores(record.scores, dropped)
     if whole is None:
         undecided = [score for score in scores if score.layer_index not in verdicts.layers]
@@ -167,20 +176,25 @@ def _judge(
 
 
 def _without_layers(selected: Selected, index: RunIndex, verdicts: SampleDecisions) -> Selected | LeftOut:
-    """The sample without its rejected layers, under a caption that names none of them."""
-    sidecar = Sidecar.from_json(index.sample_members(selected.sample_id, [SIDECAR_MEMBER])[SIDECAR_MEMBER])
+    """The sample without its dropped layers, under a caption that names none of them."""
+    sidecar = _sidecar(index, selected.sample_id)
     remaining = [layer for layer in sidecar.layers if layer.index not in selected.dropped_layers]
     if not remaining:
-        return LeftOut(selected.sample_id, "held back", "all of its layers were rejected")
-    last_rejection = max(verdicts.layers[layer].at for layer in selected.dropped_layers)
-    if verdicts.whole is not None and verdicts.whole.caption and verdicts.whole.at >= last_rejection:
+        return LeftOut(selected.sample_id, "held back", "all of its layers are left out")
+    rejections = [verdicts.layers[layer].at for layer in selected.dropped_layers if layer in verdicts.rejected_layers]
+    known_to_people = len(rejections) == len(selected.dropped_layers)
+    if known_to_people and verdicts.whole and verdicts.whole.caption and verdicts.whole.at >= max(rejections):
         return selected  # somebody wrote the caption knowing that the layers are gone
     captions = [sidecar.base_caption]
     captions += [selected.layer_captions.get(layer.index) or layer.caption or layer.text for layer in remaining]
     joined = ", ".join(caption for caption in captions if caption)
     if not joined:
-        return LeftOut(selected.sample_id, "held back", "without its rejected layers no caption is left")
+        return LeftOut(selected.sample_id, "held back", "without its dropped layers no caption is left")
     return Selected(**{**vars(selected), "whole_caption": joined})
+
+
+def _sidecar(index: RunIndex, sample_id: str) -> Sidecar:
+    return Sidecar.from_json(index.sample_members(sample_id, [SIDECAR_MEMBER])[SIDECAR_MEMBER])
 
 
 def _content_hash(record: SampleRecord, scores: Iterable[Score]) -> str:

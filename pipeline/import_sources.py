@@ -22,14 +22,6 @@ from shards.reader import Publication
 
 Kind = Literal["prismlayers", "files", "folder", "publication"]
 
-CAPTION_SOURCES: Final = {
-    "prismlayers": "PrismLayers columns",
-    "files": "layer names",
-    "folder": "sidecar",
-    "publication": "sidecar",
-}
-"""Where the captions of imported samples come from, unless a file says more."""
-
 FILE_SUFFIXES: Final = (".psd", ".ora")
 _KEY_MEMBERS: Final = (SIDECAR_MEMBER, BASE_IMAGE_MEMBER, WHOLE_IMAGE_MEMBER, layer_member(0))
 

@@ -31,7 +31,7 @@ from pipeline.chunk_flow import commit_chunk
 from pipeline.committing import Commit, CommitEntry, Committing
 from pipeline.config import RunConfig
 from pipeline.fingerprint import files_part
-from pipeline.import_sources import CAPTION_SOURCES, Entry, Reader, Source, unique_ids
+from pipeline.import_sources import Entry, Reader, Source, unique_ids
 from pipeline.plan import SCHEMA, Plan, split_of_text
 from pipeline.pools import Pools
 from pipeline.progress import RunProgress
@@ -103,7 +103,6 @@ def adopted(
         for index, (record, layer) in enumerate(zip(sidecar.layers, layers, strict=True))
     )
     provenance = {
-        "caption_source": CAPTION_SOURCES[source.kind],
         **sidecar.provenance,
         "imported_from": item.entry.label,
         "imported_as": source.kind,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, BinaryIO, cast
+from typing import Annotated, BinaryIO, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,9 +18,25 @@ from layered.codec import SIDECAR_MEMBER
 from layered.scores import Score
 from layered.sidecar import Sidecar
 from shards.card import CARD_FILE, CardStatistics, render_card
-from shards.manifest import ManifestWriter, Placement, file_sha256
+from shards.croissant import CROISSANT_FILE, Column, Files, write_croissant
+from shards.manifest import MANIFEST_FILE, ManifestWriter, Placement, file_sha256
 from shards.reader import Publication
 from shards.tar import HEADER_SIZE, Member, TarWriter, padded_size
+
+CROISSANT_TEXT: Final = "Designs made of transparent layers over an opaque base image, in WebDataset shards."
+_PARTS: Final = (
+    Files("shards", "*.tar", "application/x-tar"),
+    Files("manifest", MANIFEST_FILE, "application/x-parquet"),
+)
+_COLUMNS: Final = (
+    Column("sample_id", "string", "key of the sample in its shard"),
+    Column("split", "string"),
+    Column("shard", "string", "file that holds the sample"),
+    Column("style", "string"),
+    Column("decision", "string", "a person's verdict, or nothing"),
+    Column("layer_count", "int32"),
+    Column("whole_caption", "string"),
+)
 
 
 class ShardConfig(BaseModel):
@@ -30,6 +46,10 @@ class ShardConfig(BaseModel):
         max_samples_per_shard: readers want several shards per loader worker, so shards should not hold too many.
         max_bytes_per_shard: a shard with more than one sample stays below it.
         title: heading of the dataset card.
+        licences: only layers under these are published; empty takes all. A layer without a recorded licence, such as
+            drawn text, has the licence ``""``. A sample whose base image has another licence is left out.
+        whole_samples: a sample with a layer under another licence is left out as a whole, instead of published without
+            the layer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -37,6 +57,8 @@ class ShardConfig(BaseModel):
     max_samples_per_shard: Annotated[int, Field(ge=1)] = 1000
     max_bytes_per_shard: Annotated[int, Field(ge=1)] = 512 * 1024**2
     title: str = "Layered transparent images"
+    licences: tuple[str, ...] = ()
+    whole_samples: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,7 @@ def write_publication(
     facts: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Publication:
-    """Writes a complete publication into a new folder: shards, dataset card, checksums and, last, the manifest.
+    """Writes a complete publication into a new folder: shards, card, Croissant, checksums and, last, the manifest.
 
     Args:
         facts: name → text, what the card says of the set's origin.
@@ -136,7 +158,10 @@ def write_publication(
         statistics.add(sample.split, sample.sidecar, sample.images)
     shards = writer.close()
     (folder / CARD_FILE).write_text(render_card(config.title, facts or {}, statistics), encoding="utf-8")
-    manifest.finish({CARD_FILE: file_sha256(folder / CARD_FILE), **{shard.name: shard.sha256 for shard in shards}})
+    licences = {licence for _, _, licence in statistics.sources}
+    write_croissant(folder / CROISSANT_FILE, config.title, CROISSANT_TEXT, licences, _PARTS, "manifest", _COLUMNS)
+    described = {name: file_sha256(folder / name) for name in (CARD_FILE, CROISSANT_FILE)}
+    manifest.finish({**described, **{shard.name: shard.sha256 for shard in shards}})
     return Publication.open(folder)
 
 

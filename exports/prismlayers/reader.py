@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from exports.labels import CAPTION_SOURCE
 from exports.prismlayers.columns import layer_column
 from exports.prismlayers.writer import PROVENANCE_FILE
 from layered.arrays import Size, UInt8Array
@@ -36,6 +37,9 @@ MOST_PIXELS: Final = 2**28
 
 LARGEST_BOX: Final = 4
 """A box with a side of more than this many times the canvas's longer side is taken for a mistake."""
+
+COLUMNS: Final = "PrismLayers columns"
+"""The caption source of samples that were not written here."""
 
 WHITE: Final = (255, 255, 255)
 _FORMATS: Final = ("PNG", "WEBP", "JPEG")
@@ -159,8 +163,7 @@ def sample_of_row(row: Row, sample_id: str, known: Sidecar | None = None) -> tup
         decision=known.decision if known else "",
         layers=records,
         provenance={
-            "caption_source": "PrismLayers columns",
-            **(known.provenance if known else {}),
+            **(known.provenance if known else {CAPTION_SOURCE: COLUMNS}),
             "source_id": str(row["id"]),
             **_difference(row, image),
         },
@@ -177,7 +180,9 @@ class Provenance:
     def __init__(self, path: Path) -> None:
         """Takes the set's folder, or a data file in it. Raises UserError when the file is there and broken."""
         folders = [path.parent, path.parent.parent] if path.suffix == ".parquet" else [path, path.parent]
-        self._file = next((folder / PROVENANCE_FILE for folder in folders if (folder / PROVENANCE_FILE).is_file()), None)
+        self._file = next(
+            (folder / PROVENANCE_FILE for folder in folders if (folder / PROVENANCE_FILE).is_file()), None
+        )
         self._texts: dict[str, str] = {}
         if self._file is not None:
             try:

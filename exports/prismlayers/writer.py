@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 
 from exports.formats import FormatOptions, Sample
 from exports.prismlayers.card import write_card
-from exports.prismlayers.columns import layer_column, parquet_schema, split_name
+from exports.prismlayers.columns import columns, layer_column, parquet_schema, split_name
 from layered.codec import BASE_IMAGE_MEMBER, SIDECAR_MEMBER, WHOLE_IMAGE_MEMBER, encode_members, layer_member
 from layered.errors import UserError
 from layered.png import decode_png
 from layered.rendering import contact_sheet, encode_webp
 from layered.sidecar import Sidecar
 from shards.card import CARD_FILE, CardStatistics
+from shards.croissant import CROISSANT_FILE, Column, Files, write_croissant
 from shards.tar import Member, TarWriter, read_members
 
 DATA_FOLDER: Final = "data"
@@ -38,6 +39,8 @@ BYTES_PER_FILE: Final = 512 * 1024**2
 ROWS_PER_GROUP: Final = 100
 BYTES_PER_GROUP: Final = 32 * 1024**2
 PREVIEWED: Final = 12
+CROISSANT_TEXT: Final = "Designs made of transparent layers over an opaque base image, in the columns of PrismLayers."
+_PARTS: Final = (Files("data", f"{DATA_FOLDER}/*.parquet", "application/x-parquet"),)
 _SPOOL: Final = ".spool.tar.tmp"
 
 Members = Mapping[str, bytes]
@@ -107,6 +110,10 @@ def write_prismlayers(
         with spool.open("rb") as stream:
             for split, stored in sorted(by_split.items()):
                 _write_split(folder, split, stored, layers, stream, rows_per_file)
+        licences = {licence for _, _, licence in statistics.sources}
+        write_croissant(
+            folder / CROISSANT_FILE, title, CROISSANT_TEXT, licences, _PARTS, "data", _croissant_columns(layers)
+        )
         write_card(folder / CARD_FILE, title, statistics, layers)
     finally:
         spool.unlink(missing_ok=True)
@@ -132,6 +139,11 @@ def row_of(sidecar: Sidecar, members: Members) -> dict[str, Any]:
         row[layer_column(index, "_width_dst")] = box.width
         row[layer_column(index, "_height_dst")] = box.height
     return row
+
+
+def _croissant_columns(layers: int) -> list[Column]:
+    """All columns but boxes: a list in a column is not yet what Croissant's readers agree on."""
+    return [Column(name, kind) for name, kind in columns(layers) if kind != "int32s"]
 
 
 def _image(members: Members, name: str) -> dict[str, bytes | None]:

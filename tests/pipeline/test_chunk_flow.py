@@ -173,7 +173,7 @@ def test_a_sample_that_fails_anywhere_is_committed_as_failed_and_its_neighbours_
         return bool(item.sample_id == "s1")
 
     commit, _, _ = run_flow(chunk_of(3, 2), lambda draw: (True, 1.0), broken={stage: breaks})
-    assert [entry.planned.sample_id for entry in commit.entries] == ["s0", "s1", "s2"]
+    assert [entry.sample_id for entry in commit.entries] == ["s0", "s1", "s2"]
     assert commit.entries[0].packed == "packed s0, scores of s0"
     assert commit.entries[2].packed == "packed s2, scores of s2"
     failed = commit.entries[1].packed

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+from psd_tools import PSDImage
 from rich.console import Console
 
 from configs import IMPORT_CONFIG
+from exports.formats import format_of
 from exports.prismlayers.writer import write_prismlayers
 from layered import LayeredImage, Sidecar, UserError
 from layered.codec import encode_members
@@ -97,7 +100,7 @@ def test_every_sample_is_a_sample_of_the_run_bit_by_bit(write: Callable[[Path], 
             assert np.array_equal(image.whole(), former.whole())
             assert sidecar.layers == described.layers
         assert sidecar.provenance["imported_from"]
-        assert sidecar.provenance["caption_source"]
+        assert "caption_source" not in sidecar.provenance  # they are what the sidecars said
         thumbs = index.sample_members(sample_id, ["thumb_whole.webp", "thumb_layer_00.webp"])
         assert len(thumbs) == 2
     status = run_status(tmp_path / "run")
@@ -196,6 +199,37 @@ def test_hostile_names_and_splits_stay_names(tmp_path: Path) -> None:
     assert {sample.split for sample in planned} <= {"train", "val"}
     assert verify_run(tmp_path / "run") == []
     assert {path.name for path in tmp_path.iterdir()} == {"set", "run"}
+
+
+def test_psd_and_open_raster_files_become_samples_with_captions_from_their_layers(tmp_path: Path) -> None:
+    source = tmp_path / "set"
+    source.mkdir()
+    for name in ("psd", "ora"):
+        image, sidecar = make_sample(len(name), layers=2)
+        format_of(name).write(image, sidecar, source / f"Summer Poster.{name}")  # type: ignore[union-attr]
+    foreign = PSDImage.frompil(Image.new("RGB", (40, 30), (9, 99, 199)))
+    foreign.create_pixel_layer(Image.new("RGBA", (10, 8), (200, 30, 40, 255)), name="a red box", left=3, top=4)
+    foreign.save(source / "foreign.psd")
+    (source / "cut.psd").write_bytes((source / "Summer Poster.psd").read_bytes()[:300])
+    (source / "bomb.ora").write_bytes(b"PK\x03\x04 no zip")
+    imported(source, tmp_path / "run", "CC0-1.0")
+    index = index_of(tmp_path / "run")
+    assert index.sample_ids == ["summer-poster", "summer-poster-2", "bomb", "cut", "foreign"]
+    assert {name: failure.error.partition(":")[0] for name, failure in index.failures().items()} == {
+        "bomb": "bomb.ora",
+        "cut": "cut.psd",
+    }
+    image, sidecar = make_sample(3, layers=2)
+    for name in ("summer-poster", "summer-poster-2"):
+        again, described = index.sample(name)
+        assert np.array_equal(again.whole(), image.whole())
+        assert described.layers == sidecar.layers
+    image, described = index.sample("foreign")
+    assert described.layers[-1].caption == "a red box"
+    assert described.layers[-1].licence == "CC0-1.0"
+    assert described.provenance["caption_source"] == "layer names"
+    assert "a red box" in described.whole_caption
+    assert verify_run(tmp_path / "run") == []
 
 
 def test_a_licence_is_given_to_what_has_none(tmp_path: Path) -> None:
