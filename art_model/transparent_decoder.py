@@ -97,17 +97,18 @@ class TransparentDecoder(nn.Module):
             nn.ReLU(),
             nn.Linear(config.pixel_width, 4),
         )
+        last = nn.Conv2d(config.refine_width, 4, 3, padding=1)
+        for weight in last.parameters():
+            nn.init.zeros_(weight)  # begins as a network without convolutions
         self.refine = nn.Sequential(
             nn.Conv2d(4 + 3 * _SEEN, config.refine_width, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(config.refine_width, config.refine_width, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(config.refine_width, 4, 3, padding=1),
+            last,
         )
         self.alpha = nn.Parameter(torch.tensor([1.0, 1.0, 0.5]))
         nn.init.normal_(self.role.weight, std=0.02)
-        nn.init.zeros_(self.refine[-1].weight)  # begins as a network without convolutions
-        nn.init.zeros_(self.refine[-1].bias)
 
     def forward(self, latents: Sequence[Tensor], drawn: Sequence[Tensor], regions: Regions) -> list[Tensor]:
         """One design.
