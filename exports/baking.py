@@ -18,7 +18,7 @@ from layered.arrays import FloatArray, Size, UInt8Array
 from layered.box import Box
 from layered.errors import UserError
 from layered.image import Layer, LayeredImage
-from layered.pixels import clear_hidden, premultiply, round_to_uint8
+from layered.pixels import clear_hidden, round_to_uint8
 
 Blend = Callable[[FloatArray, FloatArray], FloatArray]
 """Takes backdrop and own colour, both ``[h, w, 3]`` in 0…1 and not premultiplied; returns the mixed colour."""
@@ -74,31 +74,23 @@ def bake(canvas: Size, pieces: Sequence[Piece]) -> Baked:
     The lowest becomes the base image when it covers the canvas and is opaque; otherwise the base is white paper.
     """
     base, name, above = _base_of(canvas, pieces)
-    mixed = base.astype(np.float32) / np.float32(255) if any(piece.blend for piece in above) else None
+    mixed = _start(base, opaque=bool(name)) if any(piece.blend for piece in above) else None
     layers = []
     for piece in above:
         pixels = piece.pixels
         seen = piece.box.intersection(Box.canvas(canvas)) if mixed is not None else None
         if mixed is not None and seen is not None:
             inside = seen.shifted(-piece.box.x0, -piece.box.y0).pixels()
-            below = mixed[seen.pixels()]
+            color = _paint(mixed[seen.pixels()], pixels[inside], piece.blend)
             if piece.blend is not None:
-                own = pixels[inside][..., :3].astype(np.float32) / np.float32(255)
                 pixels = pixels.copy()
-                pixels[inside][..., :3] = round_to_uint8(piece.blend(below, own))
-            over = premultiply(pixels[inside])
-            below *= 1 - over[..., 3:]
-            below += over[..., :3]
+                pixels[inside][..., :3] = round_to_uint8(color)
         layers.append(Layer(clear_hidden(pixels), piece.box))
     return Baked(LayeredImage(base, tuple(layers)), tuple(above), name)
 
 
 def merged(name: str, pieces: Sequence[Piece], opacity: float, blend: Blend | None, note: str) -> Piece | None:
-    """A group as one piece: its members composited by themselves. None when it is empty.
-
-    With coverage a of a member over coverage b of what is below, the premultiplied result is
-    (1 − a)·b·B + a·(1 − b)·S + a·b·blend(B, S) (same source).
-    """
+    """A group as one piece: its members composited by themselves. None when it is empty."""
     if not pieces:
         return None
     box = pieces[0].box
@@ -106,17 +98,7 @@ def merged(name: str, pieces: Sequence[Piece], opacity: float, blend: Blend | No
         box = box.union(piece.box)
     mixed = np.zeros((box.height, box.width, 4), np.float32)
     for piece in pieces:
-        below = mixed[piece.box.shifted(-box.x0, -box.y0).pixels()]
-        own = premultiply(piece.pixels)
-        added = own[..., :3]
-        if piece.blend is not None:
-            color = piece.pixels[..., :3].astype(np.float32) / np.float32(255)
-            backdrop = below[..., :3] / np.maximum(below[..., 3:], np.float32(1e-6))
-            blended = piece.blend(backdrop.astype(np.float32), color) * (own[..., 3:] * below[..., 3:])
-            added = added * (1 - below[..., 3:]) + blended
-        below *= 1 - own[..., 3:]
-        below[..., :3] += added
-        below[..., 3:] += own[..., 3:]
+        _paint(mixed[piece.box.shifted(-box.x0, -box.y0).pixels()], piece.pixels, piece.blend)
     straight = mixed[..., :3] / np.maximum(mixed[..., 3:], np.float32(1e-6))
     pixels = round_to_uint8(np.concatenate([straight, mixed[..., 3:] * np.float32(opacity)], axis=-1))
     return Piece(name, pixels, box, blend, note=note)
@@ -131,10 +113,10 @@ def require_possible(path: Path, canvas: Size, boxes: Sequence[Size]) -> None:
         raise UserError(f"{path} has layers of {total} pixels together; {MOST_PIXELS} are possible")
 
 
-def require_like(path: Path, baked: Baked, preview: UInt8Array) -> None:
-    """Raises UserError, naming what was baked, unless the layers look like the file's preview (RGB on white)."""
-    whole = baked.image.whole()
-    difference = int(np.abs(whole.astype(np.int16) - preview).max(initial=0))
+def require_like(path: Path, baked: Baked, previews: Sequence[UInt8Array]) -> None:
+    """Raises UserError, naming what was baked, unless the layers look like one of the previews (RGB on white)."""
+    whole = baked.image.whole().astype(np.int16)
+    difference = min(int(np.abs(whole - preview).max(initial=0)) for preview in previews)
     if difference > MOST_DIFFERENCE:
         suspects = [f"{piece.name!r} ({piece.note})" for piece in baked.pieces if piece.note]
         reason = f"perhaps for {', '.join(suspects)}" if suspects else "for something that cannot be read"
@@ -142,6 +124,32 @@ def require_like(path: Path, baked: Baked, preview: UInt8Array) -> None:
             f"{path} looks different from its own preview by {difference}/255, {reason}: "
             "merge or rasterise such layers, and save again"
         )
+
+
+def _paint(below: FloatArray, pixels: UInt8Array, blend: Blend | None) -> FloatArray:
+    """Puts a layer over premultiplied RGBA, which is changed; returns the colour that a plain layer would need there.
+
+    Where the backdrop covers a pixel by b, that is (1 − b)·S + b·blend(B, S) (same source, section 5.1).
+    """
+    own = pixels.astype(np.float32) / np.float32(255)
+    color, alpha = own[..., :3], own[..., 3:]
+    if blend is not None:
+        covered = below[..., 3:]
+        backdrop = below[..., :3] / np.maximum(covered, np.float32(1e-6))
+        color = ((1 - covered) * color + covered * blend(backdrop.astype(np.float32), color)).astype(np.float32)
+    below *= 1 - alpha
+    below[..., :3] += color * alpha
+    below[..., 3:] += alpha
+    return color
+
+
+def _start(base: UInt8Array, opaque: bool) -> FloatArray:
+    """What the lowest layer is painted on, premultiplied RGBA: white paper is nothing that a layer could mix with."""
+    mixed = np.zeros((*base.shape[:2], 4), np.float32)
+    if opaque:
+        mixed[..., :3] = base.astype(np.float32) / np.float32(255)
+        mixed[..., 3] = 1
+    return mixed
 
 
 def _base_of(canvas: Size, pieces: Sequence[Piece]) -> tuple[UInt8Array, str, Sequence[Piece]]:

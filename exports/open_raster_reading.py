@@ -97,7 +97,7 @@ class _Reading:
             raise UserError(f"{self._path} has no stack of layers in {STACK_FILE}")
         baked = bake(canvas, list(self._members(stack)))
         if MERGED_FILE in self._archive.namelist() and self._size(MERGED_FILE) == canvas:
-            require_like(self._path, baked, over_color(self._picture(MERGED_FILE), (255, 255, 255)))
+            require_like(self._path, baked, [over_color(self._picture(MERGED_FILE), (255, 255, 255))])
         stored = self._stored_sidecar()
         image = LayeredImage(baked.image.base, baked.image.layers, self._merged(stack) if stored else None)
         return image, described(self._path, image, baked, stored, {"source_format": "ora"})

@@ -26,6 +26,7 @@ from exports.labels import MERGED_NAME, described
 from exports.psd import XMP_NAMESPACE
 from layered.arrays import UInt8Array
 from layered.box import Box
+from layered.compositing import over_color
 from layered.errors import UserError
 from layered.image import LayeredImage
 from layered.pixels import round_to_uint8
@@ -69,12 +70,13 @@ def _read(path: Path) -> Sample:
     require_possible(path, document.size, [leaf.size for leaf in leaves if not leaf.is_group()])
     stored = _stored_sidecar(document)
     pieces = [piece for layer in document for piece in _pieces(layer, path)]
-    preview = _preview(document)
+    previews = _previews(document)
     if not leaves:
-        pieces = [Piece("", np.dstack([preview, np.full_like(preview[..., 0], 255)]), Box.canvas(document.size))]
+        flat = previews[-1]
+        pieces = [Piece("", np.dstack([flat, np.full_like(flat[..., 0], 255)]), Box.canvas(document.size))]
     baked = bake(document.size, pieces)
     if document.has_preview():
-        require_like(path, baked, preview)
+        require_like(path, baked, previews)
     image = LayeredImage(baked.image.base, baked.image.layers, _merged(document) if stored else None)
     return image, described(path, image, baked, stored, {"source_format": "psd", **_profile(document)})
 
@@ -90,7 +92,8 @@ def _pieces(layer: Layer, path: Path) -> Iterator[Piece]:
     reasons = _reasons(layer)
     if isinstance(layer, Group):
         mixing = [child for child in layer.descendants() if child.visible and _mixes(child)]
-        if not reasons and (layer.blend_mode == BlendMode.PASS_THROUGH or not mixing):
+        is_plain = layer.blend_mode == BlendMode.PASS_THROUGH or (layer.blend_mode == BlendMode.NORMAL and not mixing)
+        if is_plain and not reasons:
             for child in layer:
                 yield from _pieces(child, path)
             return
@@ -168,12 +171,20 @@ def _rendered(layer: Layer) -> tuple[UInt8Array, Box] | None:
     return None if tight is None else (pixels[tight.pixels()], tight.shifted(box.x0, box.y0))
 
 
-def _preview(document: PSDImage) -> UInt8Array:
-    """The merged image, RGB: Photoshop stores it composited on white."""
+def _previews(document: PSDImage) -> list[UInt8Array]:
+    """The merged image on white, RGB, in each way that it may be meant.
+
+    Photoshop stores colours composited on white. Other programs store them as they are, or leave whatever they like
+    where nothing is seen; a fourth channel then holds the coverage.
+    """
     record = document._record
     planes = record.image_data.get_data(record.header)
     size = document.height, document.width
-    return np.dstack([np.frombuffer(plane, np.uint8).reshape(size) for plane in planes[:3]])
+    stored = np.dstack([np.frombuffer(plane, np.uint8).reshape(size) for plane in planes[:4]])
+    if stored.shape[2] == 3:
+        return [stored]
+    color, seen = stored[..., :3], stored[..., 3:] > 0
+    return [color, np.where(seen, color, np.uint8(255)), over_color(stored, (255, 255, 255))]
 
 
 def _merged(document: PSDImage) -> UInt8Array | None:
