@@ -18,7 +18,7 @@ from layered.pixels import resize
 from layered.placing import trim
 from models.recipes import artifact_sources as sources
 from models.recipes.artifact_sources import SOURCES
-from models.recipes.corruptions import ALPHA_CORRUPTIONS, APPLICABLE, CORRUPTIONS, Sample
+from models.recipes.corruptions import ALPHA_CORRUPTIONS, APPLICABLE, CORRUPTIONS, Corruption, Sample
 from models.recipes.sprites import BACKGROUND
 from stages.matting import MattingConfig, matter_of
 
@@ -53,10 +53,7 @@ def cases(sound: int, broken: int, seed: int = SEED, drawn: bool = True) -> list
     found = [Case(sample, SOUND) for sample in samples]
     for kind, corrupt in (CORRUPTIONS | ALPHA_CORRUPTIONS).items():
         possible = [sample for sample in samples if _can_have(sample, kind)]
-        chosen = rng.permutation(len(possible))[:broken]
-        while 0 < len(chosen) < broken:
-            chosen = np.concatenate([chosen, rng.permutation(len(possible))])[:broken]
-        found += [Case(corrupt(possible[index], rng), kind) for index in chosen]
+        found += _broken(possible, kind, corrupt, broken, rng)
     if drawn:
         found += [Case(sample, FAILED) for sample in sources.failures(broken, int(rng.integers(2**31)))]
     captioned = [sample for sample in samples if sample.label][:broken]
@@ -64,6 +61,25 @@ def cases(sound: int, broken: int, seed: int = SEED, drawn: bool = True) -> list
         Case(dataclasses.replace(sample, caption=_other(sample, captioned)), WRONG_OBJECT) for sample in captioned
     ]
     return found
+
+
+def _broken(
+    possible: Sequence[Sample], kind: str, corrupt: Corruption, count: int, rng: np.random.Generator
+) -> Iterator[Case]:
+    """So many of the samples broken, each once before any is twice; those at which nothing could be seen are passed
+    over."""
+    given = 0
+    while given < count and possible:
+        before = given
+        for index in rng.permutation(len(possible)):
+            changed = corrupt(possible[index], rng)
+            if given < count and changed is not possible[index]:
+                given += 1
+                yield Case(changed, kind)
+            if given == count:
+                return
+        if given == before:
+            raise ValueError(f"no sample shows {kind}")
 
 
 def real_cases(folder: Path, seed: int = SEED) -> Iterator[tuple[str, Sample]]:

@@ -40,7 +40,7 @@ from models.recipes import artifact_data
 from models.recipes.artifact_data import Pictures, pictures_of
 from models.recipes.artifact_training import area_under_roc, logits_of, train
 from models.recipes.cards import write_section
-from models.recipes.corruptions import APPLICABLE, Sample
+from models.recipes.corruptions import APPLICABLE, WHOLES, Sample
 from models.recipes.drawings import CHECKPOINTS
 from stages.generator import load_generator
 from stages.layer_flux import LayerFluxConfig, resolve_defaults
@@ -72,7 +72,7 @@ class Row:
 def scores_of(sample: Sample, config: FiltersConfig, clip: ClipEncoder | None, with_raw: bool = True) -> Scores:
     """All scores that single layers, or a whole image, get; those of captions where `clip` is given."""
     judgement = shared_judgement(config.artifacts)
-    if sample.source == "whole":
+    if sample.source in WHOLES:
         return judgement.whole(sample.rgba[..., :3])
     raw = sample.raw if with_raw else None
     found = judgement.layer(sample.rgba, raw)
@@ -146,7 +146,7 @@ def leave_one_out(found: Sequence[Case], minutes: float) -> dict[str, float]:
     """
     pictures = pictures_of((case.sample, [case.kind] if case.kind in KINDS else []) for case in found)
     alphas = [
-        {} if case.sample.source in ("text", "whole") else alpha_scores(case.sample.rgba, case.sample.raw)
+        {} if case.sample.source in ("text", *WHOLES) else alpha_scores(case.sample.rgba, case.sample.raw)
         for case in found
     ]
     if len(pictures) != len(found):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from filters.artifact_view import layer_view
 from filters.artifacts import KINDS, NEED_RAW
+from layered.errors import UserError
 from models.recipes import artifact_sources as sources
 from models.recipes.artifact_sources import SOURCES
 from models.recipes.corruptions import APPLICABLE, CORRUPTIONS, Sample
@@ -35,7 +37,7 @@ UNKNOWN: Final = 255
 FAILURES: Final = "failures"
 TRAINING: Final = {
     "sprite": 1800, "matted": 800, "object": 1000, "wisp": 800, "text": 800, "whole": 1400, "drawn": 400,
-    "network": 600, "drawn_network": 200, "photo": 1800, "figure": 1200,
+    "network": 600, "drawn_network": 200, "photo": 1800, "figure": 1200, "cutout": 1000, "landscape": 400,
     FAILURES: 200,
 }  # fmt: skip
 """How many sound samples of each source are asked for, and how many failures of the embedded model."""
@@ -160,8 +162,10 @@ def broken(
         before = sample
         if rng.random() < 0.12 and second not in (kind, "lettering") and kind != "lettering":
             before = CORRUPTIONS[second](sample, rng)
-            kinds.append(second)
-        yield CORRUPTIONS[kind](before, rng), kinds
+            kinds += [second] if before is not sample else []
+        after = CORRUPTIONS[kind](before, rng)
+        if after is not before:
+            yield after, kinds
 
 
 _OF_THE_MATTE: Final = ("leftover", "halo", "holes", "specks")
@@ -191,8 +195,10 @@ def hard_part(source: str, kind: str, number: int, count: int, seed: int) -> Pic
     def samples() -> Iterator[tuple[Sample, list[str]]]:
         for _ in range(count):
             sample = SOURCES[source](rng)
+            broken_one = CORRUPTIONS[kind](sample, rng)
             yield sample, []
-            yield CORRUPTIONS[kind](sample, rng), [kind]
+            if broken_one is not sample:
+                yield broken_one, [kind]
 
     return pictures_of(samples())
 
@@ -226,9 +232,16 @@ def _fill(folder: Path, name: str, count: int, rendered: Callable[[int, int, int
         print(f"{path.name}: {len(pictures)} pictures", flush=True)
 
 
-def load(folder: Path) -> Pictures:
-    """All parts of a folder as one, read part by part, so that memory holds them once."""
-    paths = sorted(folder.glob("*.safetensors"))
+def load(folder: Path, share: tuple[int, int] = (0, 1), whole: Sequence[str] = ()) -> Pictures:
+    """The parts of a folder as one, read part by part, so that memory holds them once.
+
+    Args:
+        share: `(k, n)` for every n-th part from the k-th on.
+        whole: sources and kinds of which all parts are read all the same.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    every = [path for path in found if path.stem.rpartition("-")[0] in whole]
+    paths = [*every, *[path for path in found if path not in every][share[0] :: share[1]]]
     if not paths:
         raise FileNotFoundError(f"no pictures in {folder}: run python -m models.recipes.artifact_data")
     first, counts = load_file(paths[0]), []
@@ -246,7 +259,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", nargs="+", choices=[*TRAINING, *HARD], default=[*TRAINING, *HARD])
     torch.set_num_threads(1)
-    build(FOLDER, _SEED, parser.parse_args().sources)
+    try:
+        build(FOLDER, _SEED, parser.parse_args().sources)
+    except UserError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

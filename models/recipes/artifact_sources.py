@@ -17,10 +17,11 @@ from filters.alpha import alpha_scores
 from filters.clip import ClipConfig, shared_clip
 from filters.clip_alignment import CLIP_MARGIN, layer_alignment
 from filters.config import FiltersConfig
-from layered.arrays import Color, FloatArray, UInt8Array
+from layered.arrays import Color, FloatArray, Size, UInt8Array
 from layered.pixels import premultiply, resize, resize_rgb, round_to_uint8, unpremultiply
 from models.recipes import matting_objects as objects
 from models.recipes import matting_wisps as wisps
+from models.recipes.artifact_cutouts import cut_out, landscape
 from models.recipes.artifact_photos import figure, photo_sprite, room
 from models.recipes.corruptions import Sample
 from models.recipes.designs import draw_design
@@ -35,6 +36,7 @@ from stages.text_layer import TextConfig, draw_text
 SIDE: Final = 128
 _SIDES: Final = (128, 192)  # divisors or equals of the side at which sprites are styled
 _PHOTO_SIDE: Final = 192
+_WHOLES: Final = ((192, 192), (224, 144), (144, 224))
 SHAPE_SHARE: Final = 0.15
 DEFAULT_STYLE_SHARE: Final = 0.5
 _BATCH: Final = 12
@@ -103,7 +105,7 @@ def drawn(count: int, seed: int, source: str) -> Iterator[Sample]:
 
 
 def failures(count: int, seed: int) -> Iterator[Sample]:
-    """The embedded model's own failures: too few steps, no guidance, two things in one prompt.
+    """The embedded model's own failures: too few steps, no guidance.
 
     Left out is what CLIP still takes for the thing that was asked for, or is sure of to be another one.
     """
@@ -112,17 +114,10 @@ def failures(count: int, seed: int) -> Iterator[Sample]:
     for start in range(0, count, _BATCH):
         contents = [random_content(vocabulary, rng) for _ in range(min(_BATCH, count - start))]
         captions = [vocabulary.label_caption(label) for label, _ in contents]
-        asked = list(captions)
-        way = rng.random()
-        changed: dict[str, float] = {}
-        if way < 0.35:
+        changed: dict[str, float] = {"steps": int(rng.integers(3, 6)), "true_cfg_scale": 1.0}
+        if rng.random() < 0.6:
             changed = {"steps": int(rng.integers(1, 3)), "true_cfg_scale": float(rng.uniform(1.0, 2.5))}
-        elif way < 0.6:
-            changed = {"steps": int(rng.integers(3, 6)), "true_cfg_scale": 1.0}
-        else:
-            others = [vocabulary.label_caption(random_content(vocabulary, rng)[0]) for _ in contents]
-            asked = [f"{one} {other}" for one, other in zip(captions, others, strict=True)]
-        prompts = [_prompt(vocabulary, caption, style) for caption, (_, style) in zip(asked, contents, strict=True)]
+        prompts = [_prompt(vocabulary, caption, style) for caption, (_, style) in zip(captions, contents, strict=True)]
         failing = copy.copy(generator)
         failing.settings = generator.settings.model_copy(update=changed)
         for caption, sample in zip(captions, _drawn(failing, prompts, rng, "keyer"), strict=True):
@@ -146,6 +141,11 @@ def photo(rng: np.random.Generator) -> Sample:
 def made_up(rng: np.random.Generator) -> Sample:
     """The same of a made-up creature, vessel or piece of furniture."""
     return _framed("figure", _in_its_place(figure(_PHOTO_SIDE, rng), rng), rng)
+
+
+def cut(rng: np.random.Generator) -> Sample:
+    """The same of a thing with the surface of a real photograph, or of many parts."""
+    return _framed("cutout", _in_its_place(cut_out(_PHOTO_SIDE, rng), rng), rng)
 
 
 def wisp(rng: np.random.Generator) -> Sample:
@@ -200,25 +200,37 @@ def _text(rng: np.random.Generator) -> Sample:
 
 def whole(rng: np.random.Generator) -> Sample:
     """A whole design, or things in a photo-like room or landscape with straight lines in it."""
-    size = ((192, 192), (224, 144), (144, 224))[rng.integers(3)]
+    size = _WHOLES[rng.integers(len(_WHOLES))]
     if rng.random() < 0.55:
         return Sample("whole", _opaque(draw_design(size, rng).rgb))
-    side = max(size)
-    layers = [objects.layer_of(np.ones((side, side), np.float32), room(side, rng))]
+    return Sample("whole", _opaque(_peopled(room(max(size), rng), (photo, made_up, thing, wisp), size, rng)))
+
+
+def photographed(rng: np.random.Generator) -> Sample:
+    """A photograph, mostly with things in it that are photo-like or cut out of others."""
+    size = _WHOLES[rng.integers(len(_WHOLES))]
+    return Sample("landscape", _opaque(_peopled(landscape(max(size), rng), (cut, cut, photo, wisp), size, rng)))
+
+
+def _peopled(
+    ground: FloatArray, makers: Sequence[Callable[[np.random.Generator], Sample]], size: Size, rng: np.random.Generator
+) -> UInt8Array:
+    """Up to four things on a ground ``[side, side, 3]`` in 0…1, cut to a size."""
+    side = ground.shape[0]
+    layers = [objects.layer_of(np.ones((side, side), np.float32), ground)]
     for _ in range(int(rng.integers(1, 5))):
-        part = (photo, made_up, thing, wisp)[rng.choice(4, p=(0.35, 0.3, 0.2, 0.15))](rng).rgba
+        part = makers[rng.choice(4, p=(0.35, 0.3, 0.2, 0.15))](rng).rgba
         small = int(side * rng.uniform(0.25, 0.7))
         canvas = np.zeros((side, side, 4), np.float32)
         y, x = rng.integers(0, side - small + 1, 2).tolist()
         canvas[y : y + small, x : x + small] = premultiply(resize(part, (small, small)))
         layers.append(objects.over(canvas, layers[-1]))
-    rgb = round_to_uint8(layers[-1][: size[1], : size[0], :3])
-    return Sample("whole", _opaque(rgb))
+    return round_to_uint8(layers[-1][: size[1], : size[0], :3])
 
 
 SOURCES: Final[dict[str, Callable[[np.random.Generator], Sample]]] = {
     "sprite": sprite, "matted": matted, "object": thing, "wisp": wisp, "text": text, "whole": whole,
-    "network": network, "photo": photo, "figure": made_up,
+    "network": network, "photo": photo, "figure": made_up, "cutout": cut, "landscape": photographed,
 }  # fmt: skip
 """Those that give one sample at a time; `drawn` and `failures` come in rows."""
 

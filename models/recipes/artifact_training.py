@@ -39,12 +39,14 @@ def train(
     rate: float = RATE,
     weights: Tensor | None = None,
     frozen_statistics: bool = False,
+    seed: int = 62,
 ) -> ArtifactNetwork:
     """Trains until `minutes` of one core are spent, all in all, and returns the averaged network.
 
     Args:
         folder: where the training's state is kept; an interrupted training goes on.
         weights: how often each picture is drawn, relative to the others; all alike by default.
+        seed: of the order of pictures and their changes.
         frozen_statistics: leaves the normalisation as it is, for fine-tuning on few pictures.
     """
     laid_out: Any = network  # torch's types lack this overload
@@ -52,7 +54,7 @@ def train(
     average = copy.deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02, fused=True)
     step, spent = load_state(folder, network, average, [optimizer]) if (folder / NAME).exists() else (0, 0.0)
-    rng = torch.Generator().manual_seed(62 + step)
+    rng = torch.Generator().manual_seed(seed + step)
     chances = torch.ones(len(pictures)) if weights is None else weights
     begun = saved = time.process_time()
     losses: list[float] = []

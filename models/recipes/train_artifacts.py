@@ -1,11 +1,17 @@
 """Trains the artifact classifier and writes `models/layerprism-tiny/artifacts`.
 
     python -m models.recipes.artifact_data                       renders what it learns from, once
-    python -m models.recipes.train_artifacts --minutes 18        of one core
+    python -m models.recipes.train_artifacts --minutes 34        of one core
+    python -m models.recipes.train_artifacts --refine 1 --minutes 4      the same with 2 and 3, at the same time
+    python -m models.recipes.train_artifacts --average 1 2 3     their weights' mean is the embedded classifier
     python -m benchmarks.filter_thresholds                       thresholds for `filters/config.py`
     python -m models.recipes.train_artifacts --decisions RUN --out DIR --minutes 2
 
-The third command goes on from the embedded classifier with what people decided in a run's review: reasons are labels,
+Refining goes on from the first training at a small rate, in another order for each number, and looks at photographs
+more often; the mean of a few such networks' weights is better than each of them (Wortsman et al., "Model soups",
+arXiv 2203.05482).
+
+The last command goes on from the embedded classifier with what people decided in a run's review: reasons are labels,
 layers kept are sound. Where the rendered pictures are there, every second picture is one of them, so that little is
 forgotten. The result is used with `filters.artifacts.model: DIR`.
 """
@@ -14,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,12 +36,17 @@ from models.recipes.artifact_data import SOURCE_NAMES, Pictures
 from models.recipes.artifact_decisions import decided_pictures
 from models.recipes.artifact_training import RATE, areas, train
 from models.recipes.drawings import CHECKPOINTS
+from models.recipes.training_state import load_average_state
 
 FOLDER: Final = TINY / "artifacts"
 STATE: Final = CHECKPOINTS / "artifacts-training"
+REFINED: Final = CHECKPOINTS / "artifacts-refined"
 _HELD_OUT: Final = 20  # one picture in so many is not trained on
 _HARD: Final = frozenset({"malformed", "lettering", "noise", "seams"})
 _TUNING_RATE: Final = 3e-4
+_REFINING_RATE: Final = 7e-4
+_SHARES: Final = 3  # what is refined sees a part of the pictures, so that several fit into memory
+_PHOTOGRAPHED: Final = ("cutout", "landscape")
 
 
 def held_out(pictures: Pictures) -> Tensor:
@@ -47,6 +59,31 @@ def emphasis(pictures: Pictures) -> Tensor:
     """How often each picture is drawn, ``[n]``: what is hard to see twice as often as the rest."""
     hard = torch.tensor([kind in _HARD for kind in KINDS])
     return 1 + ((pictures.labels[:, :-1] == 1) & hard).any(1).float()
+
+
+def refine(number: int, minutes: float, pictures: Pictures) -> None:
+    """Goes on from the first training's averaged weights; the result is kept under the number."""
+    network = ArtifactNetwork(KINDS)
+    load_average_state(STATE, network)
+    photographed = torch.zeros(len(pictures), dtype=torch.bool)
+    for source in _PHOTOGRAPHED:
+        photographed |= pictures.source == SOURCE_NAMES.index(source)
+    weights = emphasis(pictures) * (1 + 3 * photographed.float())
+    folder = REFINED / str(number)
+    refined = train(network, pictures, minutes, folder / "training", _REFINING_RATE, weights, seed=number)
+    save_classifier(refined, folder, {"licence": "Apache-2.0"})
+
+
+def averaged(numbers: Sequence[int]) -> ArtifactNetwork:
+    """The mean of what was refined under these numbers."""
+    networks = [load_classifier(REFINED / str(number)) for number in numbers]
+    states = [network.state_dict() for network in networks]
+    means = {
+        name: torch.stack([state[name] for state in states]).mean(0) if tensor.is_floating_point() else tensor
+        for name, tensor in states[0].items()
+    }
+    networks[0].load_state_dict(means)
+    return networks[0]
 
 
 def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> ArtifactNetwork:
@@ -77,11 +114,20 @@ def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> Art
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=34)
+    parser.add_argument("--refine", type=int, metavar="N", help="go on from the first training, N-th of several")
+    parser.add_argument("--average", type=int, nargs="+", metavar="N", help="embed the mean of what was refined")
     parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
     parser.add_argument("--out", type=Path, help="where the fine-tuned classifier goes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(60)
+    if arguments.average:
+        save_classifier(averaged(arguments.average), FOLDER, {"revision": "3", "licence": "Apache-2.0"})
+        return
+    if arguments.refine is not None:
+        share = arguments.refine % _SHARES, _SHARES
+        refine(arguments.refine, arguments.minutes, artifact_data.load(artifact_data.FOLDER, share, _PHOTOGRAPHED))
+        return
     rendered = artifact_data.load(artifact_data.FOLDER) if any(artifact_data.FOLDER.glob("*.safetensors")) else None
     if arguments.decisions:
         if arguments.out is None:
