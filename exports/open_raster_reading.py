@@ -68,8 +68,9 @@ def read_open_raster(path: Path) -> Sample:
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, ElementTree.ParseError, ValueError, KeyError, NotImplementedError, EOFError) as error:
-        raise UserError(f"{path} is not an OpenRaster file that can be read: {error}") from error
+    except Exception as error:  # what a broken zip, XML or PNG raises is anybody's guess
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is not an OpenRaster file that can be read: {reason}") from error
 
 
 class _Reading:
