@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from curation.store import Draft
 from curation.verdicts import VERDICT_CODES
 from filters.taxonomy import DEFECTS
 from layered.scores import WHOLE_IMAGE
+from ledger.decisions import Decision
 
 MOST_ROWS: Final = 500
 MOST_NEXT: Final = 50
@@ -184,7 +185,7 @@ async def _sample(request: Request) -> Response:
 async def _decisions(request: Request) -> Response:
     review, reviewer = review_of(request), reviewer_of(request)
     body = await body_of(request, DecisionsBody)
-    made = await review.decide([_draft(review, reviewer, event) for event in body.events])
+    made = await review.decide(_drafts(review, reviewer, body.events))
     return answer(
         {
             "accepted": [
@@ -290,26 +291,38 @@ def _row_json(review: Review, row: int) -> dict[str, Any]:
     return content
 
 
-def _draft(review: Review, reviewer: str, event: EventBody) -> Draft:
-    """The event with what the server knows: who, in which queue, with what chance, and what was said before."""
-    review.library.row(event.sample_id)
-    purpose = review.desk.purpose(reviewer, event.sample_id, event.queue or "")
-    rating, caption = event.rating, event.caption
-    state = review.verdicts.states.get(event.sample_id)
-    if state is not None and event.verdict != "undo":
-        before = state.decisive if event.layer_index == WHOLE_IMAGE else state.layers.get(event.layer_index)
-        if before is not None:
-            rating = rating if "rating" in event.model_fields_set else before.rating
-            caption = caption if "caption" in event.model_fields_set else before.caption
-    return Draft(
-        event.client_id,
-        event.sample_id,
-        event.layer_index,
-        event.verdict,
-        event.reasons,
-        rating,
-        caption,
-        reviewer,
-        purpose.queue,
-        purpose.inclusion_probability,
-    )
+def _drafts(review: Review, reviewer: str, events: Sequence[EventBody]) -> list[Draft]:
+    """The events with what the server knows: who, in which queue, with what chance, and what was said before."""
+    said: dict[tuple[str, int], Draft | Decision | None] = {}
+    drafts = []
+    for event in events:
+        review.library.row(event.sample_id)
+        place = (event.sample_id, event.layer_index)
+        before = said[place] if place in said else _standing(review, *place)
+        given = event.model_fields_set
+        if event.verdict == "undo":
+            before = None
+        purpose = review.desk.purpose(reviewer, event.sample_id, event.queue or "")
+        draft = Draft(
+            event.client_id,
+            event.sample_id,
+            event.layer_index,
+            event.verdict,
+            event.reasons,
+            event.rating if before is None or "rating" in given else before.rating,
+            event.caption if before is None or "caption" in given else before.caption,
+            reviewer,
+            purpose.queue,
+            purpose.inclusion_probability,
+        )
+        said[place] = None if event.verdict == "undo" else draft
+        drafts.append(draft)
+    return drafts
+
+
+def _standing(review: Review, sample_id: str, layer_index: int) -> Decision | None:
+    """The decision that holds for a sample or a layer of it."""
+    state = review.verdicts.states.get(sample_id)
+    if state is None:
+        return None
+    return state.decisive if layer_index == WHOLE_IMAGE else state.layers.get(layer_index)

@@ -110,14 +110,15 @@ class Desk:
         return own is None or int(own.at.timestamp() * 1e6) < assignment.at
 
     def _taken(self, queue: str, reviewer: str) -> set[str]:
-        """What enough others are looking at right now."""
+        """What enough others are looking at right now. Audits look again at what others have, each other's aside."""
         since = self._clock() - LEASE_SECONDS * 1_000_000
         holders: dict[str, int] = {}
         for name, assignments in self._of_reviewer.items():
             if name == reviewer:
                 continue
             for each in assignments.values():
-                if each.at >= since and each.queue == queue and self.is_open(each):
+                counts = each.queue == AUDIT_QUEUE if queue == AUDIT_QUEUE else each.queue != REPEAT_QUEUE
+                if each.at >= since and counts and self.is_open(each):
                     holders[each.sample_id] = holders.get(each.sample_id, 0) + 1
         if queue_named(queue).every_reviewer:
             return set()

@@ -221,7 +221,7 @@ class Columns:
         stored = list(worst.items())
         for row in range(count):
             of_sample = {name: float(values[row]) for name, values in stored if not np.isnan(values[row])}
-            for name, value in derive(of_sample).items():
+            for name, value in derive(of_sample).items() if of_sample else ():
                 worst.setdefault(name, np.full(count, np.nan))[row] = -np.inf if np.isnan(value) else value
 
     def _append(self, parts: list[Part]) -> None:

@@ -27,6 +27,7 @@ from curation.store import DecisionStore, Draft
 from curation.verdicts import NOTHING_DECIDED, SampleState, Verdicts
 from filters.taxonomy import DEFECTS
 from layered.errors import UserError
+from layered.scores import WHOLE_IMAGE
 from ledger.decisions import AUDIT_QUEUE, Decision, append_decisions, read_decisions
 
 PUSH_SECONDS: Final = 60.0
@@ -149,6 +150,9 @@ class Review:
         """Stores decisions and makes them count; they are durable when this returns."""
         for draft in drafts:
             self._check(draft)
+        layers = [draft for draft in drafts if draft.layer_index != WHOLE_IMAGE]
+        if layers:
+            await run_sync(self._check_layers, layers)
         async with self._lock:
             made = await run_sync(self.store.append, drafts)
             self._seen = max(self._seen, await run_sync(self.store.last_seq))
@@ -232,12 +236,16 @@ class Review:
         return count
 
     def _check(self, draft: Draft) -> None:
-        row = self.library.row(draft.sample_id)
-        if not -1 <= draft.layer_index < max(int(self.columns.layers[row]), 1) + 100:
-            raise bad_request(f"sample {draft.sample_id} has no layer {draft.layer_index}")
+        self.library.row(draft.sample_id)
         for reason in draft.reasons:
             if reason not in DEFECTS:
                 raise bad_request(f"there is no reason {reason[:64]!r}")
+
+    def _check_layers(self, drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            layers = self.library.sidecar(self.library.row(draft.sample_id)).layers
+            if draft.layer_index not in {layer.index for layer in layers}:
+                raise bad_request(f"sample {draft.sample_id} has no layer {draft.layer_index}")
 
     async def _apply(self, sample_ids: Sequence[str]) -> None:
         """Brings the states of samples up to date with the store, and tells all browsers."""

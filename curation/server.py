@@ -19,6 +19,7 @@ AppMaker = Callable[[str | None, frozenset[str] | None], Starlette]
 
 DEFAULT_PORT: Final = 8765
 _PORTS_TRIED: Final = 20
+_BACKLOG: Final = 2048
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Address:
     """Where the page is served.
 
     Attributes:
-        listener: bound, not listening yet.
+        listener: listening; what comes before the server is up waits.
         token: needed to open the page; None on a loopback address.
     """
 
@@ -57,6 +58,7 @@ def bind(host: str, port: int | None) -> Address:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
+            listener.listen(_BACKLOG)  # from here on nobody else can take it
         except OSError as error:
             listener.close()
             problem = error
