@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 
-.PHONY: demo test test-all lint bench tiny schema install
+.PHONY: demo test test-all lint bench tiny docs schema install
 
 # Reinstalled when the project's description changes.
 $(VENV)/.installed: pyproject.toml
@@ -59,6 +59,9 @@ tiny: install  ## trains the embedded models again
 	$(BIN)/python -m models.recipes.train_art
 	$(BIN)/python -m models.recipes.export_art
 	$(BIN)/python -m models.recipes.evaluate_art
+
+docs: install  ## the documents as a site in build/site; needs no network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 schema: install  ## configs/run.schema.json, after a configuration class has changed
 	$(BIN)/python -c 'from pathlib import Path; from pipeline.config import write_config_schema as write; write(Path("configs/run.schema.json"))'

@@ -56,12 +56,23 @@ class LayerFluxConfig(BaseModel):
         model: a diffusers folder, a hub id, or ``layerprism-tiny``, the embedded model.
         revision: of a hub model, a branch, tag or commit; what was really loaded is recorded.
         licence: recorded with every layer.
+        suffix: ends the prompt of a layer and asks for the plain background.
         prompt_template: of layers, with ``{caption}``, ``{style}`` and ``{suffix}``; base images have their own.
+        base_prompt_template: of base images, with ``{caption}`` and ``{style}``.
+        negative_prompt: what not to draw, where `true_cfg_scale` is above 1.
         layer_sizes, base_sizes: ``[width, height]`` that may be generated; the nearest aspect is taken.
+        batch_size: pictures drawn together.
+        steps: of the sampler.
         true_cfg_scale: classifier-free guidance with two forwards per step; 1 switches it off.
         guidance_scale: the distilled guidance of FLUX.1-dev, an input of the model.
+        max_sequence_length: tokens of a prompt; longer ones are cut.
         attempts: how often a layer is drawn at most.
         accept: when a drawn layer is good enough not to be drawn again.
+        dtype: of the weights.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        cpu_offload: what is on the GPU only while it works: nothing, whole parts, or their layers.
+        compile: of the transformer by `torch.compile`.
+        quantization: of the transformer's weights.
         seconds_per_layer: for the plan's estimate alone.
     """
 
