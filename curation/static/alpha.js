@@ -27,12 +27,16 @@ export function heatColor(alpha) {
 export function alphaFilters() {
   const exact = { 'color-interpolation-filters': 'sRGB', x: '0', y: '0', width: '100%', height: '100%' };
   const tables = [0, 1, 2].map((channel) =>
-    Array.from({ length: 256 }, (_, alpha) => (heatColor(alpha)[channel] / 255).toFixed(4)).join(' '),
+    Array.from({ length: 256 }, (_, alpha) => ((heatColor(alpha)[channel] + 0.2) / 255).toFixed(5)).join(' '),
   );
   return svg(
     'svg',
     { width: 0, height: 0, 'aria-hidden': 'true', class: 'filters-of-alpha' },
-    svg('filter', { id: 'alpha-white', ...exact }, svg('feColorMatrix', { values: '0 0 0 0 1  0 0 0 0 1  0 0 0 0 1  0 0 0 1 0' })),
+    svg(
+      'filter',
+      { id: 'alpha-white', ...exact },
+      svg('feColorMatrix', { values: '0 0 0 0 1  0 0 0 0 1  0 0 0 0 1  0 0 0 1 0' }),
+    ),
     svg(
       'filter',
       { id: 'alpha-heat', ...exact },
@@ -40,7 +44,9 @@ export function alphaFilters() {
       svg(
         'feComponentTransfer',
         {},
-        ...['feFuncR', 'feFuncG', 'feFuncB'].map((name, channel) => svg(name, { type: 'discrete', tableValues: tables[channel] })),
+        ...['feFuncR', 'feFuncG', 'feFuncB'].map((name, channel) =>
+          svg(name, { type: 'discrete', tableValues: tables[channel] }),
+        ),
       ),
     ),
   );
@@ -76,7 +82,9 @@ export function edgePlaces(image, most = 12) {
       found.set(key, { weight: place.weight + weight, x: place.x + weight * x, y: place.y + weight * y });
     }
   }
-  const ranked = [...found.values()].sort((a, b) => b.weight - a.weight).map(({ weight, x, y }) => [x / weight, y / weight]);
+  const ranked = [...found.values()]
+    .sort((a, b) => b.weight - a.weight)
+    .map(({ weight, x, y }) => [x / weight, y / weight]);
   const chosen = [];
   for (const place of ranked) {
     if (chosen.length === most) break;

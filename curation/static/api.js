@@ -20,7 +20,8 @@ export const api = {
   undoBulk: (undo) => post('/api/bulk/undo', { undo }),
   next: (queue, count) => get('/api/next', { queue, count }),
   agreement: () => get('/api/agreement'),
-  importDecisions: (file) => send('/api/import', { method: 'POST', body: file, headers: { 'Content-Type': file.type } }),
+  importDecisions: (file) =>
+    send('/api/import', { method: 'POST', body: file, headers: { 'Content-Type': decisionsType(file) } }),
   comparePair: () => get('/api/compare/next'),
   compareAnswer: (answer) => post('/api/compare/answers', answer),
   compareResults: () => get('/api/compare/results'),
@@ -31,6 +32,11 @@ export function exportUrl(format) {
   return `/api/export?format=${format}`;
 }
 
+// Browsers know no type for Parquet.
+function decisionsType({ name }) {
+  return name.endsWith('.csv') ? 'text/csv' : 'application/vnd.apache.parquet';
+}
+
 function get(path, parameters = {}, signal) {
   const given = Object.entries(parameters).filter(([, value]) => value !== '' && value !== undefined);
   const text = new URLSearchParams(given).toString();
@@ -38,7 +44,12 @@ function get(path, parameters = {}, signal) {
 }
 
 function post(path, body, signal) {
-  return send(path, { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' }, signal });
+  return send(path, {
+    method: 'POST',
+    body: JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json' },
+    signal,
+  });
 }
 
 async function send(path, options) {

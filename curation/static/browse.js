@@ -47,14 +47,19 @@ export class Browse {
     try {
       const { query, total } = await api.query(request(filter), this.#query.signal);
       this.#rows?.close();
-      this.#rows = new Rows(query, total, { onLoad: () => this.grid.draw(), onError: (error) => say(error.message, 'error') });
+      this.#rows = new Rows(query, total, {
+        onLoad: () => this.grid.draw(),
+        onError: (error) => say(error.message, 'error'),
+      });
       this.#news = 0;
       this.grid.show(this.#rows);
       this.#drawProgress();
       this.#drawSelection();
       part('empty').hidden = total > 0;
       part('grid').hidden = total === 0;
-      part('empty').textContent = this.session.run.samples ? 'Nothing is left by these filters.' : 'No sample is finished yet. This page shows them as they come.';
+      part('empty').textContent = this.session.run.samples
+        ? 'Nothing is left by these filters.'
+        : 'No sample is finished yet. This page shows them as they come.';
     } catch (error) {
       if (error.name !== 'AbortError') say(error.message, 'error');
     }
@@ -120,15 +125,67 @@ export class Browse {
 
   #drawToolbar(filter) {
     const [sort] = filter.sort;
-    const fields = [['plan', 'Plan order'], ['layers', 'Layers'], ['style', 'Style'], ['rating', 'Rating'], ['decided', 'Time of decision'], ...this.session.scores.map(({ name }) => [name, words(name)])];
-    const by = h('select', { 'aria-label': 'Sort by', onchange: () => this.#sort(by.value, false) }, ...fields.map(([name, title]) => h('option', { value: name, selected: name === (sort?.by ?? 'plan') }, title)));
+    const fields = [
+      ['plan', 'Plan order'],
+      ['layers', 'Layers'],
+      ['style', 'Style'],
+      ['rating', 'Rating'],
+      ['decided', 'Time of decision'],
+      ...this.session.scores.map(({ name }) => [name, words(name)]),
+    ];
+    const by = h(
+      'select',
+      { 'aria-label': 'Sort by', onchange: () => this.#sort(by.value, false) },
+      ...fields.map(([name, title]) => h('option', { value: name, selected: name === (sort?.by ?? 'plan') }, title)),
+    );
     replace(
       part('toolbar'),
-      button('Review', { key: this.keymap.label('start'), title: 'Review the queue sample by sample', class: 'primary', onclick: () => this.#startQueue() }),
-      h('span', { class: 'joined' }, by, h('button', { type: 'button', 'aria-label': sort?.descending ? 'Greatest first' : 'Least first', title: sort?.descending ? 'Greatest first' : 'Least first', onclick: () => this.#sort(by.value, !sort?.descending) }, sort?.descending ? '↓' : '↑')),
-      h('label', { class: 'size' }, h('span', { class: 'quiet' }, 'Size'), h('input', { type: 'range', min: 90, max: 360, step: 10, value: this.#size.value, 'aria-label': 'Size of thumbnails', oninput: (event) => (this.#size.value = Number(event.target.value)) })),
+      button('Review', {
+        key: this.keymap.label('start'),
+        title: 'Review the queue sample by sample',
+        class: 'primary',
+        onclick: () => this.#startQueue(),
+      }),
+      h(
+        'span',
+        { class: 'joined' },
+        by,
+        h(
+          'button',
+          {
+            type: 'button',
+            'aria-label': sort?.descending ? 'Greatest first' : 'Least first',
+            title: sort?.descending ? 'Greatest first' : 'Least first',
+            onclick: () => this.#sort(by.value, !sort?.descending),
+          },
+          sort?.descending ? '↓' : '↑',
+        ),
+      ),
+      h(
+        'label',
+        { class: 'size' },
+        h('span', { class: 'quiet' }, 'Size'),
+        h('input', {
+          type: 'range',
+          min: 90,
+          max: 360,
+          step: 10,
+          value: this.#size.value,
+          'aria-label': 'Size of thumbnails',
+          oninput: (event) => (this.#size.value = Number(event.target.value)),
+        }),
+      ),
       button('Team', { key: this.keymap.label('team'), onclick: () => this.keymap.run('team') }),
-      h('button', { type: 'button', 'aria-label': 'All keys', title: `All keys (${this.keymap.label('help')})`, onclick: () => this.keymap.run('help') }, '?'),
+      h(
+        'button',
+        {
+          type: 'button',
+          'aria-label': 'All keys',
+          title: `All keys (${this.keymap.label('help')})`,
+          onclick: () => this.keymap.run('help'),
+        },
+        '?',
+      ),
     );
   }
 
@@ -143,7 +200,9 @@ export class Browse {
       part('progress'),
       `${shown.toLocaleString('en')} of ${run.samples.toLocaleString('en')} samples`,
       run.complete ? '' : ' · still being written',
-      this.#news > 0 ? button(`${this.#news.toLocaleString('en')} changes: show`, { class: 'chip', onclick: () => this.reload() }) : null,
+      this.#news > 0
+        ? button(`${this.#news.toLocaleString('en')} changes: show`, { class: 'chip', onclick: () => this.reload() })
+        : null,
     );
   }
 
@@ -155,9 +214,20 @@ export class Browse {
     replace(
       bar,
       h('b', {}, `${count.toLocaleString('en')} selected`),
-      ...VERDICTS.map(({ name, title, sign }) => button(`${sign} ${title}`, { key: this.keymap.label(name), title, class: `verdict ${name}`, onclick: () => this.#decide(name) })),
+      ...VERDICTS.map(({ name, title, sign }) =>
+        button(`${sign} ${title}`, {
+          key: this.keymap.label(name),
+          title,
+          class: `verdict ${name}`,
+          onclick: () => this.#decide(name),
+        }),
+      ),
       button('Reasons …', { key: this.keymap.label('reasons'), onclick: () => this.#askReasons() }),
-      button('None', { key: this.keymap.label('clear'), title: 'Clear the selection', onclick: () => this.grid.selectAll(false) }),
+      button('None', {
+        key: this.keymap.label('clear'),
+        title: 'Clear the selection',
+        onclick: () => this.grid.selectAll(false),
+      }),
     );
   }
 
@@ -167,7 +237,9 @@ export class Browse {
       this.#confirmBulk(verdict, reasons);
       return;
     }
-    const ids = this.grid.selected.size ? [...this.grid.selected] : [this.#rows?.get(this.grid.active)?.id].filter(Boolean);
+    const ids = this.grid.selected.size
+      ? [...this.grid.selected]
+      : [this.#rows?.get(this.grid.active)?.id].filter(Boolean);
     const samples = ids.map((id) => ({ id, before: standingOf(this.#rows.get(this.#rows.indexOf(id))) }));
     this.deciding.decide(samples, { verdict, reasons, queue: this.filter.value.queue });
     if (this.grid.selected.size) {
@@ -190,14 +262,29 @@ export class Browse {
     const run = async () => {
       dialog.close();
       try {
-        const done = await this.deciding.bulk({ query: this.#rows.query, verdict, reasons, except: [...this.grid.selected] });
+        const done = await this.deciding.bulk({
+          query: this.#rows.query,
+          verdict,
+          reasons,
+          except: [...this.grid.selected],
+        });
         say(`${done.toLocaleString('en')} samples: ${verdict}. Undo takes all of it back.`);
       } catch (error) {
         say(error.message, 'error');
       }
     };
     dialog.setAttribute('aria-labelledby', 'confirm-title');
-    replace(dialog, h('h2', { id: 'confirm-title' }, `${title}: ${count.toLocaleString('en')} samples?`), h('p', {}, 'All that the filters leave, also those that are not on the screen. Undo takes it back as one.'), h('footer', {}, button('Cancel', { onclick: () => dialog.close() }), button(title, { class: 'primary', onclick: run })));
+    replace(
+      dialog,
+      h('h2', { id: 'confirm-title' }, `${title}: ${count.toLocaleString('en')} samples?`),
+      h('p', {}, 'All that the filters leave, also those that are not on the screen. Undo takes it back as one.'),
+      h(
+        'footer',
+        {},
+        button('Cancel', { onclick: () => dialog.close() }),
+        button(title, { class: 'primary', onclick: run }),
+      ),
+    );
     dialog.showModal();
   }
 
@@ -212,7 +299,10 @@ export class Browse {
       search: () => part('search').focus(),
       start: () => this.#startQueue(),
     });
-    part('search').addEventListener('keydown', (event) => ['Escape', 'Enter'].includes(event.key) && part('grid').focus());
+    part('search').addEventListener(
+      'keydown',
+      (event) => ['Escape', 'Enter'].includes(event.key) && part('grid').focus(),
+    );
   }
 }
 

@@ -26,9 +26,12 @@ export class Camera {
     return this.fitScale * this.zoom;
   }
 
-  /** Where the canvas's corner lies in the view, in screen pixels. */
+  /** Where the canvas's corner lies in the view, in screen pixels: whole ones, or pixels would straddle the screen's. */
   get origin() {
-    return [0, 1].map((axis) => this.#view[axis] / 2 - this.centre[axis] * this.#canvas[axis] * this.scale);
+    return [0, 1].map((axis) => {
+      const place = this.#view[axis] / 2 - this.centre[axis] * this.#canvas[axis] * this.scale;
+      return Math.round(place * devicePixelRatio) / devicePixelRatio;
+    });
   }
 
   get isFit() {
@@ -48,11 +51,15 @@ export class Camera {
   /** Zooms so that the canvas point under `at` (view pixels; its middle when missing) stays where it is. */
   zoomTo(zoom, at = [this.#view[0] / 2, this.#view[1] / 2]) {
     const point = this.toCanvas(at);
-    this.zoom = Math.max(0.25, Math.min(zoom, LARGEST / this.fitScale));
-    if (Math.abs(this.zoom - 1) < 0.02) return this.fit();
+    const least = Math.min(0.25, 0.5 / this.fitScale);
+    this.zoom = Math.max(least, Math.min(zoom, LARGEST / this.fitScale));
+    if (Math.abs(this.zoom - 1) < 0.02) {
+      this.fit();
+      return;
+    }
     const { scale } = this;
     this.centre = [0, 1].map((axis) => (point[axis] + (this.#view[axis] / 2 - at[axis]) / scale) / this.#canvas[axis]);
-    return this.#keepInView();
+    this.#keepInView();
   }
 
   pan(dx, dy) {

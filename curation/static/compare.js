@@ -4,10 +4,10 @@ import { api } from './api.js';
 import { button, h, keepingFocus, replace } from './dom.js';
 import { Camera } from './camera.js';
 import { BACKGROUNDS, FIRST_LOOK, Stage, firstState } from './stage.js';
+import { followPointer } from './pointer.js';
 import { Preloader } from './preload.js';
 import { say } from './store.js';
 import { uuid } from './outbox.js';
-import { words } from './verdicts.js';
 
 const ANSWERS = [
   ['left', '← Left'],
@@ -21,22 +21,47 @@ export class Compare {
   #at = 0;
   #look = { ...FIRST_LOOK };
   #sending = false;
+  #loaded = new Map(); // pair → promise of its entries
 
   constructor(root, session, keymap) {
     this.root = root;
     this.questions = session.compare.questions;
+    this.sets = { a: session.compare.a, b: session.compare.b };
     this.keymap = keymap;
     this.title = h('h1', { class: 'sample-title', tabIndex: -1 }, 'Which is better?');
     this.caption = h('p', { class: 'compare-caption' });
     this.tools = h('div', { class: 'tools', role: 'toolbar', 'aria-label': 'Looking' });
     this.camera = new Camera(); // one for both: they are looked at alike
-    this.hosts = ['left', 'right'].map((side) => h('div', { class: 'stage', role: 'img', 'aria-label': `The ${side} picture` }));
+    this.hosts = ['left', 'right'].map((side) =>
+      h('div', { class: 'stage', role: 'img', 'aria-label': `The ${side} picture` }),
+    );
     this.stages = this.hosts.map((host) => new Stage(host, this.camera));
     this.asked = h('div', { class: 'questions' });
-    this.pictures = h('div', { class: 'pictures' }, ...this.hosts.map((host, place) => h('figure', {}, h('div', { class: 'surround' }, host), h('figcaption', {}, place ? 'Right' : 'Left'))));
+    this.pictures = h(
+      'div',
+      { class: 'pictures' },
+      ...this.hosts.map((host, place) =>
+        h('figure', {}, h('div', { class: 'surround' }, host), h('figcaption', {}, place ? 'Right' : 'Left')),
+      ),
+    );
     this.results = h('div', { class: 'results' });
-    root.append(h('header', { class: 'viewer-bar' }, this.title, this.tools), this.caption, this.pictures, this.results, h('footer', {}, this.asked));
-    this.hosts.forEach((host) => this.#listen(host));
+    root.append(
+      h('header', { class: 'viewer-bar' }, this.title, this.tools),
+      this.caption,
+      this.pictures,
+      this.results,
+      h('footer', {}, this.asked),
+    );
+    for (const stage of this.stages) {
+      followPointer(stage, {
+        zoom: (factor, at) => this.#place(() => this.camera.zoomTo(this.camera.zoom * factor, at), stage),
+        pan: (dx, dy) => this.#place(() => this.camera.pan(dx, dy), stage),
+        turn: (dx, dy) => this.#change({ turn: [this.#look.turn[0] + dx, this.#look.turn[1] + dy] }),
+        choose: () => {},
+        reset: () => this.#place(() => this.camera.fit()),
+        probe: () => {},
+      });
+    }
     this.#keys();
   }
 
@@ -50,21 +75,31 @@ export class Compare {
 
   async #next() {
     try {
-      const { done, answered, total, pair } = await api.comparePair();
-      replace(this.title, 'Which is better?', h('span', { class: 'quiet' }, ` ${answered} of ${total} answered`));
-      if (done) {
+      const { next, following, done, total } = await api.comparePair();
+      replace(this.title, 'Which is better?', h('span', { class: 'quiet' }, ` ${done} of ${total} answered`));
+      if (!next) {
         await this.#finish();
         return;
       }
-      await this.#show(pair);
+      await this.#show(next);
+      if (following) this.#load(following);
     } catch (error) {
       say(error.message, 'error');
     }
   }
 
+  // Both sides of a pair with their images decoded; those of the pair after this one are loaded meanwhile.
+  #load(pair) {
+    if (!this.#loaded.has(pair.pair)) {
+      const loader = new Preloader((side) => Promise.resolve(detailOf(pair, pair[side])));
+      this.#loaded.set(pair.pair, Promise.all(['left', 'right'].map((side) => loader.entry(side).promise)));
+    }
+    return this.#loaded.get(pair.pair);
+  }
+
   async #show(pair) {
-    const loader = new Preloader((side) => Promise.resolve(detailOf(pair, pair[side])));
-    const entries = await Promise.all(['left', 'right'].map((side) => loader.entry(side).promise));
+    const entries = await this.#load(pair);
+    this.#loaded.delete(pair.pair);
     this.#pair = pair;
     this.#answers = {};
     this.#at = 0;
@@ -80,12 +115,30 @@ export class Compare {
     keepingFocus(this.asked, () =>
       replace(
         this.asked,
-        ...this.questions.map(({ name, title, description }, place) =>
+        ...this.questions.map(({ name, title }, place) =>
           h(
             'fieldset',
-            { class: place === this.#at ? 'question now' : 'question', 'aria-current': place === this.#at ? 'step' : undefined },
-            h('legend', {}, title, h('small', {}, description)),
-            h('span', { class: 'joined' }, ...ANSWERS.map(([answer, label]) => h('button', { type: 'button', 'aria-label': `${title}: ${answer}`, 'aria-pressed': String(this.#answers[name] === answer), onclick: () => this.#answer(answer, place) }, label))),
+            {
+              class: place === this.#at ? 'question now' : 'question',
+              'aria-current': place === this.#at ? 'step' : undefined,
+            },
+            h('legend', {}, title),
+            h(
+              'span',
+              { class: 'joined' },
+              ...ANSWERS.map(([answer, label]) =>
+                h(
+                  'button',
+                  {
+                    type: 'button',
+                    'aria-label': `${title}: ${answer}`,
+                    'aria-pressed': String(this.#answers[name] === answer),
+                    onclick: () => this.#answer(answer, place),
+                  },
+                  label,
+                ),
+              ),
+            ),
           ),
         ),
       ),
@@ -113,7 +166,7 @@ export class Compare {
   async #send() {
     this.#sending = true;
     try {
-      await api.compareAnswer({ pair: this.#pair.id, answers: this.#answers, client_id: uuid() });
+      await api.compareAnswer({ pair: this.#pair.pair, answers: this.#answers, client_id: uuid() });
       this.#pair = null;
       await this.#next();
     } catch (error) {
@@ -127,26 +180,66 @@ export class Compare {
   async #finish() {
     this.#pair = null;
     this.pictures.hidden = true;
-    this.caption.textContent = 'You have answered every pair. Until now you could not know which side was whose.';
+    this.caption.textContent = 'You have answered every pair. Which side was whose was drawn anew for each of them.';
     replace(this.asked);
-    const results = await api.compareResults();
+    const { questions } = await api.compareResults();
+    const { a, b } = this.sets;
     replace(
       this.results,
-      h('table', { class: 'figures wide' }, h('caption', {}, `${results.pairs} pairs, ${results.reviewers} ${results.reviewers === 1 ? 'person' : 'people'}`), h('thead', {}, h('tr', {}, ...['Question', results.a, 'Draw', results.b, `Preference for ${results.a}, draws halved`].map((text, place) => h('th', { scope: 'col', class: place ? 'number' : '' }, text)))), h('tbody', {}, ...results.questions.map(resultRow))),
+      h('dl', {}, h('dt', {}, 'A'), h('dd', {}, a), h('dt', {}, 'B'), h('dd', {}, b)),
+      h(
+        'table',
+        { class: 'figures wide' },
+        h('caption', {}, 'Shares with their 95 % intervals'),
+        h(
+          'thead',
+          {},
+          h(
+            'tr',
+            {},
+            ...['Question', 'A is better', 'Draw', 'B is better', 'Answers', 'People'].map((text, place) =>
+              h('th', { scope: 'col', class: place ? 'number' : '' }, text),
+            ),
+          ),
+        ),
+        h('tbody', {}, ...questions.map(resultRow)),
+      ),
     );
   }
 
   #drawTools() {
     const look = this.#look;
-    const mode = (name, title) => button(title, { key: this.keymap.label(name), pressed: look.mode === name, onclick: () => this.#change({ mode: name }) });
+    const mode = (name, title) =>
+      button(title, {
+        key: this.keymap.label(name),
+        pressed: look.mode === name,
+        onclick: () => this.#change({ mode: name }),
+      });
     keepingFocus(this.tools, () =>
       replace(
         this.tools,
         h('span', { class: 'joined' }, mode('picture', 'Picture'), mode('matte', 'Matte'), mode('heat', 'Heat')),
-        button('Explode', { key: this.keymap.label('explode'), pressed: look.exploded, onclick: () => this.#change({ exploded: !look.exploded }) }),
-        button('Boxes', { key: this.keymap.label('boxes'), pressed: look.boxes, onclick: () => this.#change({ boxes: !look.boxes }) }),
+        button('Explode', {
+          key: this.keymap.label('explode'),
+          pressed: look.exploded,
+          onclick: () => this.#change({ exploded: !look.exploded }),
+        }),
+        button('Boxes', {
+          key: this.keymap.label('boxes'),
+          pressed: look.boxes,
+          onclick: () => this.#change({ boxes: !look.boxes }),
+        }),
         button('Fit', { key: this.keymap.label('fit'), onclick: () => this.#place(() => this.camera.fit()) }),
-        h('button', { type: 'button', 'aria-label': 'All keys', title: `All keys (${this.keymap.label('help')})`, onclick: () => this.keymap.run('help') }, '?'),
+        h(
+          'button',
+          {
+            type: 'button',
+            'aria-label': 'All keys',
+            title: `All keys (${this.keymap.label('help')})`,
+            onclick: () => this.keymap.run('help'),
+          },
+          '?',
+        ),
       ),
     );
   }
@@ -167,27 +260,6 @@ export class Compare {
     this.stages.forEach((each) => each.place());
   }
 
-  #listen(host) {
-    const stage = this.stages[this.hosts.indexOf(host)];
-    let from = null;
-    host.addEventListener('wheel', (event) => {
-      event.preventDefault();
-      this.#place(() => this.camera.zoomTo(this.camera.zoom * Math.exp(-event.deltaY * 0.0016), stage.at(event)), stage);
-    }, { passive: false });
-    host.addEventListener('pointerdown', (event) => {
-      host.setPointerCapture(event.pointerId);
-      from = [event.clientX, event.clientY];
-    });
-    host.addEventListener('pointermove', (event) => {
-      if (!from) return;
-      const [x, y] = from;
-      from = [event.clientX, event.clientY];
-      this.#place(() => this.camera.pan(event.clientX - x, event.clientY - y), stage);
-    });
-    host.addEventListener('pointerup', () => (from = null));
-    host.addEventListener('pointercancel', () => (from = null));
-  }
-
   #keys() {
     const mode = (name) => () => this.#change({ mode: this.#look.mode === name ? 'picture' : name });
     this.keymap.on('compare', {
@@ -200,7 +272,10 @@ export class Compare {
       heat: mode('heat'),
       explode: () => this.#change({ exploded: !this.#look.exploded }),
       boxes: () => this.#change({ boxes: !this.#look.boxes }),
-      background: () => this.#change({ background: BACKGROUNDS[(BACKGROUNDS.indexOf(this.#look.background) + 1) % BACKGROUNDS.length] }),
+      background: () =>
+        this.#change({
+          background: BACKGROUNDS[(BACKGROUNDS.indexOf(this.#look.background) + 1) % BACKGROUNDS.length],
+        }),
       zoomIn: () => this.#place(() => this.camera.zoomTo(this.camera.zoom * 1.5)),
       zoomOut: () => this.#place(() => this.camera.zoomTo(this.camera.zoom / 1.5)),
       fit: () => this.#place(() => this.camera.fit()),
@@ -210,14 +285,37 @@ export class Compare {
 }
 
 function detailOf(pair, side) {
-  return { id: pair.id, canvas: side.canvas ?? pair.canvas, caption: pair.caption, layers: side.layers, images: { base: side.base, whole: side.whole } };
+  return {
+    id: pair.pair,
+    canvas: side.canvas,
+    caption: pair.caption,
+    layers: side.layers.map((layer, index) => ({ ...layer, index })),
+    images: { base: side.base, whole: side.whole },
+  };
 }
 
-function resultRow({ title, name, a, draw, b, share_a: share, low, high }) {
-  const bar = h('span', { class: 'interval', 'aria-hidden': 'true' }, h('i', { class: 'interval-range' }), h('i', { class: 'interval-point' }));
-  bar.firstElementChild.style.left = `${100 * low}%`;
-  bar.firstElementChild.style.width = `${100 * (high - low)}%`;
-  bar.lastElementChild.style.left = `${100 * share}%`;
-  const text = `${Math.round(100 * share)} % (95 %: ${Math.round(100 * low)}–${Math.round(100 * high)} %)`;
-  return h('tr', {}, h('th', { scope: 'row' }, title ?? words(name)), ...[a, draw, b].map((count) => h('td', { class: 'number' }, count)), h('td', { class: 'number' }, bar, text));
+function resultRow({ title, a, draw, b, total, reviewers }) {
+  return h(
+    'tr',
+    {},
+    h('th', { scope: 'row' }, title),
+    ...[a, draw, b].map((part) => h('td', { class: 'number' }, bar(part), percent(part))),
+    h('td', { class: 'number' }, total),
+    h('td', { class: 'number' }, reviewers),
+  );
+}
+
+function percent({ share, interval, total }) {
+  if (!total) return '–';
+  const whole = (part) => Math.round(100 * part);
+  return `${whole(share)} %` + (interval ? ` (${whole(interval[0])}–${whole(interval[1])})` : '');
+}
+
+function bar({ share, interval, total }) {
+  if (!total || !interval) return null;
+  const [range, point] = [h('i', { class: 'interval-range' }), h('i', { class: 'interval-point' })];
+  range.style.left = `${100 * interval[0]}%`;
+  range.style.width = `${100 * (interval[1] - interval[0])}%`;
+  point.style.left = `${100 * share}%`;
+  return h('span', { class: 'interval', 'aria-hidden': 'true' }, range, point);
 }

@@ -61,7 +61,8 @@ function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
     if (name.startsWith('on')) element.addEventListener(name.slice(2).toLowerCase(), value);
-    else if (!html || name === 'class' || name === 'role' || name === 'for' || name.includes('-')) element.setAttribute(name, value);
+    else if (!html || name === 'class' || name === 'role' || name === 'for' || name.includes('-'))
+      element.setAttribute(name, value);
     else element[name] = value;
   }
   element.append(...nodes(children));

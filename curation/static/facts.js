@@ -52,10 +52,24 @@ export class Facts {
     replace(
       this.captions,
       h('h2', {}, 'Captions'),
-      orphaned ? h('p', { class: 'banner' }, 'A layer is rejected, and the caption may still name it. ', button('Edit it', { class: 'link', onclick: () => this.edit(WHOLE) })) : null,
+      orphaned
+        ? h(
+            'p',
+            { class: 'banner' },
+            'A layer is rejected, and the caption may still name it. ',
+            button('Edit it', { class: 'link', onclick: () => this.edit(WHOLE) }),
+          )
+        : null,
       this.#caption('Whole image', WHOLE, this.#wholeCaption(), this.keymap.label('caption')),
       h('div', { class: 'caption' }, h('h3', {}, 'Base image'), h('p', {}, detail.base_caption)),
-      layer ? this.#caption(`Layer ${layer.index}${layer.kind === 'text' ? ', text' : ''}`, layer.index, { text: layer.new_caption || layer.caption, edited: Boolean(layer.new_caption) }, this.keymap.label('layerCaption')) : null,
+      layer
+        ? this.#caption(
+            `Layer ${layer.index}${layer.kind === 'text' ? ', text' : ''}`,
+            layer.index,
+            { text: layer.new_caption || layer.caption, edited: Boolean(layer.new_caption) },
+            this.keymap.label('layerCaption'),
+          )
+        : null,
       layer?.text ? h('p', { class: 'quiet' }, `Reads: ${layer.text}`) : null,
     );
   }
@@ -71,7 +85,18 @@ export class Facts {
       return h(
         'div',
         { class: 'caption' },
-        h('h3', {}, title, note ? h('span', { class: 'quiet' }, ` · ${note}`) : null, button('Edit', { class: 'link', 'aria-label': `Edit the caption of ${title}`, title: `Edit (${key})`, onclick: () => this.edit(index) })),
+        h(
+          'h3',
+          {},
+          title,
+          note ? h('span', { class: 'quiet' }, ` · ${note}`) : null,
+          button('Edit', {
+            class: 'link',
+            'aria-label': `Edit the caption of ${title}`,
+            title: `Edit (${key})`,
+            onclick: () => this.edit(index),
+          }),
+        ),
         h('p', { class: 'caption-text' }, text),
       );
     }
@@ -94,24 +119,47 @@ export class Facts {
       } else return;
       event.stopPropagation();
     });
-    return h('div', { class: 'caption' }, h('h3', {}, title), area, h('div', { class: 'row' }, button('Save', { class: 'primary', title: 'Save (Enter)', onclick: save }), button('Cancel', { title: 'Leave it as it was (Esc)', onclick: close })));
+    return h(
+      'div',
+      { class: 'caption' },
+      h('h3', {}, title),
+      area,
+      h(
+        'div',
+        { class: 'row' },
+        button('Save', { class: 'primary', title: 'Save (Enter)', onclick: save }),
+        button('Cancel', { title: 'Leave it as it was (Esc)', onclick: close }),
+      ),
+    );
   }
 
   #showScores() {
     const detail = this.#detail;
     if (detail.scores_hidden) {
-      replace(this.measures, h('h2', {}, 'Scores'), h('p', { class: 'quiet' }, 'Hidden in this queue until you have decided.'));
+      replace(
+        this.measures,
+        h('h2', {}, 'Scores'),
+        h('p', { class: 'quiet' }, 'Hidden in this queue until you have decided.'),
+      );
       return;
     }
     const { selected } = this.#state;
     // What is below its threshold first, then what has one.
     const rank = (score) => (flagged(score) ? 0 : limited(score) ? 1 : 2);
-    const of = (index) => detail.scores.filter((score) => score.layer === index).sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
-    const flags = detail.flags.map((flag) => `${words(flag.name)} ${flag.layer === WHOLE ? '' : `of layer ${flag.layer} `}${short(flag.score)} < ${short(flag.threshold)}`);
+    const of = (index) =>
+      detail.scores
+        .filter((score) => score.layer === index)
+        .sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
+    const flags = detail.flags.map(
+      (flag) =>
+        `${words(flag.name)} ${flag.layer === WHOLE ? '' : `of layer ${flag.layer} `}${short(flag.score)} < ${short(flag.threshold)}`,
+    );
     replace(
       this.measures,
       h('h2', {}, 'Scores'),
-      flags.length ? h('ul', { class: 'flags' }, ...flags.map((text) => h('li', {}, '⚑ ', text))) : h('p', { class: 'quiet' }, detail.passed ? 'Passed all filters.' : 'Did not pass the filters.'),
+      flags.length
+        ? h('ul', { class: 'flags' }, ...flags.map((text) => h('li', {}, '⚑ ', text)))
+        : h('p', { class: 'quiet' }, detail.passed ? 'Passed all filters.' : 'Did not pass the filters.'),
       this.#table('Whole image', of(WHOLE)),
       selected === BASE ? null : this.#table(`Layer ${selected}`, of(selected)),
     );
@@ -127,7 +175,14 @@ export class Facts {
         'tbody',
         {},
         ...scores.map((score) =>
-          h('tr', { class: flagged(score) ? 'flagged' : '' }, h('th', { scope: 'row' }, flagged(score) ? '⚑ ' : '', words(score.name)), h('td', {}, this.#meter(score)), h('td', { class: 'number' }, short(score.score)), h('td', { class: 'number quiet' }, limited(score) ? `≥ ${short(score.threshold)}` : '')),
+          h(
+            'tr',
+            { class: flagged(score) ? 'flagged' : '' },
+            h('th', { scope: 'row' }, flagged(score) ? '⚑ ' : '', words(score.name)),
+            h('td', {}, this.#meter(score)),
+            h('td', { class: 'number' }, short(score.score)),
+            h('td', { class: 'number quiet' }, limited(score) ? `≥ ${short(score.threshold)}` : ''),
+          ),
         ),
       ),
     );
@@ -149,7 +204,14 @@ export class Facts {
     const layer = this.#selectedLayer();
     const size = (box) => `${box[0]}, ${box[1]} – ${box[2]}, ${box[3]}  (${box[2] - box[0]} × ${box[3] - box[1]})`;
     const of = layer
-      ? { Box: size(layer.box), 'Asked for': size(layer.layout_box), Model: layer.model, Licence: layer.licence, Seed: layer.seed, Attempt: layer.attempt + 1 }
+      ? {
+          Box: size(layer.box),
+          'Asked for': size(layer.layout_box),
+          Model: layer.model,
+          Licence: layer.licence,
+          Seed: layer.seed,
+          Attempt: layer.attempt + 1,
+        }
       : {};
     const known = Object.entries(detail.provenance ?? {});
     const open = this.origin.querySelector('details')?.open;
@@ -157,14 +219,30 @@ export class Facts {
       this.origin,
       layer ? h('h2', {}, `Layer ${layer.index}`) : null,
       layer ? pairs(of) : null,
-      h('details', { open }, h('summary', {}, 'Provenance of the sample'), pairs(Object.fromEntries(known.map(([name, value]) => [words(name), readable(value)])))),
+      h(
+        'details',
+        { open },
+        h('summary', {}, 'Provenance of the sample'),
+        pairs(Object.fromEntries(known.map(([name, value]) => [words(name), readable(value)]))),
+      ),
       detail.duplicates?.length ? this.#twins(detail.duplicates) : null,
     );
   }
 
   #twins(ids) {
     const all = [this.#detail.id, ...ids.filter((id) => id !== this.#detail.id)];
-    return h('div', {}, h('h2', {}, 'Near-duplicates'), h('div', { class: 'chips' }, ...all.slice(1).map((id, place) => button(id, { class: 'chip', onclick: () => this.actions.open(all, place + 1) }))));
+    return h(
+      'div',
+      {},
+      h('h2', {}, 'Near-duplicates'),
+      h(
+        'div',
+        { class: 'chips' },
+        ...all
+          .slice(1)
+          .map((id, place) => button(id, { class: 'chip', onclick: () => this.actions.open(all, place + 1) })),
+      ),
+    );
   }
 
   #showTrail() {
@@ -172,7 +250,13 @@ export class Facts {
     replace(
       this.trail,
       h('h2', {}, 'Decisions'),
-      events.length ? h('ol', { class: 'trail' }, ...events.map(entry)) : h('p', { class: 'quiet' }, this.#detail.verdicts_hidden ? 'Hidden in this queue until you have decided.' : 'None yet.'),
+      events.length
+        ? h('ol', { class: 'trail' }, ...events.map(entry))
+        : h(
+            'p',
+            { class: 'quiet' },
+            this.#detail.verdicts_hidden ? 'Hidden in this queue until you have decided.' : 'None yet.',
+          ),
     );
   }
 
@@ -183,8 +267,22 @@ export class Facts {
 
 function entry(event) {
   const what = event.verdict === 'undo' ? 'took it back' : verdictName(event.verdict);
-  const more = [event.layer_index === WHOLE ? '' : `layer ${event.layer_index}`, event.reasons.map(words).join(', '), event.rating ? `rated ${event.rating}` : '', event.queue ? `queue ${event.queue}` : '', event.caption ? 'caption edited' : ''];
-  return h('li', {}, verdictBadge(event.verdict), ' ', h('b', {}, event.reviewer), ` ${what}`, h('span', { class: 'quiet' }, ` · ${[...more.filter(Boolean), new Date(event.at).toLocaleString()].join(' · ')}`));
+  const more = [
+    event.layer_index === WHOLE ? '' : `layer ${event.layer_index}`,
+    event.reasons.map(words).join(', '),
+    event.rating ? `rated ${event.rating}` : '',
+    event.queue ? `queue ${event.queue}` : '',
+    event.caption ? 'caption edited' : '',
+  ];
+  return h(
+    'li',
+    {},
+    verdictBadge(event.verdict),
+    ' ',
+    h('b', {}, event.reviewer),
+    ` ${what}`,
+    h('span', { class: 'quiet' }, ` · ${[...more.filter(Boolean), new Date(event.at).toLocaleString()].join(' · ')}`),
+  );
 }
 
 function limited({ threshold }) {
@@ -196,7 +294,13 @@ function flagged(score) {
 }
 
 function pairs(values) {
-  return h('dl', {}, ...Object.entries(values).filter(([, value]) => value !== '' && value !== undefined).flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]));
+  return h(
+    'dl',
+    {},
+    ...Object.entries(values)
+      .filter(([, value]) => value !== '' && value !== undefined)
+      .flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]),
+  );
 }
 
 // Provenance is text by name; some of it is JSON, which is easier to read with its lines broken.

@@ -34,16 +34,33 @@ export class Filters {
     this.session = session;
     this.filter = filter;
     this.queues = h('div', { class: 'queues', role: 'group', 'aria-label': 'Queues' });
-    this.search = h('input', { type: 'search', id: 'search', placeholder: 'Words of the caption', 'aria-label': 'Search captions' });
-    this.search.addEventListener('input', debounced(() => this.#change({ text: this.search.value.trim() }), 180));
+    this.search = h('input', {
+      type: 'search',
+      id: 'search',
+      placeholder: 'Words of the caption',
+      'aria-label': 'Search captions',
+    });
+    this.search.addEventListener(
+      'input',
+      debounced(() => this.#change({ text: this.search.value.trim() }), 180),
+    );
     this.least = layerBound('Fewest layers', () => this.#layersTyped());
     this.most = layerBound('Most layers', () => this.#layersTyped());
     this.choices = h('div', { class: 'choices' });
-    this.score = h('select', { 'aria-label': 'Score to filter by', onchange: () => this.#chooseScore(this.score.value) });
-    this.score.append(h('option', { value: '' }, 'Choose a score …'), ...session.scores.map(({ name, of }) => h('option', { value: name }, `${words(name)} · ${of}`)));
+    this.score = h('select', {
+      'aria-label': 'Score to filter by',
+      onchange: () => this.#chooseScore(this.score.value),
+    });
+    this.score.append(
+      h('option', { value: '' }, 'Choose a score …'),
+      ...session.scores.map(({ name, of }) => h('option', { value: name }, `${words(name)} · ${of}`)),
+    );
     this.plot = h('div');
     this.ranges = h('div', { class: 'chips' });
-    this.clear = button('Clear filters', { class: 'link', onclick: () => (filter.value = { ...NO_FILTER, queue: filter.value.queue, sort: filter.value.sort }) });
+    this.clear = button('Clear filters', {
+      class: 'link',
+      onclick: () => (filter.value = { ...NO_FILTER, queue: filter.value.queue, sort: filter.value.sort }),
+    });
     panel.append(
       section('Queues', this.queues),
       section('Find', this.search),
@@ -76,14 +93,33 @@ export class Filters {
       this.choices,
       section('Decision', this.#chips('decisions', decisions)),
       section('Filters say', this.#passed()),
-      section('Style', this.#chips('styles', this.session.styles.map((style) => [style, words(style)]))),
+      section(
+        'Style',
+        this.#chips(
+          'styles',
+          this.session.styles.map((style) => [style, words(style)]),
+        ),
+      ),
       this.#reasons(),
-      h('label', { class: 'line' }, h('input', { type: 'checkbox', checked: filter.group === 'duplicates', onchange: (event) => this.#change({ group: event.target.checked ? 'duplicates' : null }) }), ' Near-duplicates side by side'),
+      h(
+        'label',
+        { class: 'line' },
+        h('input', {
+          type: 'checkbox',
+          checked: filter.group === 'duplicates',
+          onchange: (event) => this.#change({ group: event.target.checked ? 'duplicates' : null }),
+        }),
+        ' Near-duplicates side by side',
+      ),
     );
     replace(
       this.ranges,
       ...Object.entries(filter.scores).map(([name, [low, high]]) =>
-        button(`${words(name)} ${low.toFixed(2)}–${high.toFixed(2)} ✕`, { class: 'chip', 'aria-label': `Remove the range of ${words(name)}`, onclick: () => this.#range(name, null) }),
+        button(`${words(name)} ${low.toFixed(2)}–${high.toFixed(2)} ✕`, {
+          class: 'chip',
+          'aria-label': `Remove the range of ${words(name)}`,
+          onclick: () => this.#range(name, null),
+        }),
       ),
     );
     this.clear.hidden = !Object.keys(request({ ...filter, queue: '', sort: [] })).length;
@@ -97,9 +133,18 @@ export class Filters {
       ...[all, ...this.session.queues].map((queue) =>
         h(
           'button',
-          { type: 'button', class: 'queue', 'aria-pressed': String(this.filter.value.queue === queue.name), onclick: () => this.#change({ queue: queue.name }) },
+          {
+            type: 'button',
+            class: 'queue',
+            'aria-pressed': String(this.filter.value.queue === queue.name),
+            onclick: () => this.#change({ queue: queue.name }),
+          },
           h('span', {}, queue.title),
-          h('span', { class: 'count' }, queue.left === null ? queue.total.toLocaleString('en') : `${queue.left.toLocaleString('en')} left`),
+          h(
+            'span',
+            { class: 'count' },
+            queue.left === null ? queue.total.toLocaleString('en') : `${queue.left.toLocaleString('en')} left`,
+          ),
         ),
       ),
     );
@@ -107,19 +152,39 @@ export class Filters {
 
   #chips(field, choices) {
     const chosen = this.filter.value[field];
-    const flip = (name) => this.#change({ [field]: chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name] });
-    return h('div', { class: 'chips' }, ...choices.map(([name, title]) => button(title, { class: 'chip', pressed: chosen.includes(name), onclick: () => flip(name) })));
+    const flip = (name) =>
+      this.#change({ [field]: chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name] });
+    return h(
+      'div',
+      { class: 'chips' },
+      ...choices.map(([name, title]) =>
+        button(title, { class: 'chip', pressed: chosen.includes(name), onclick: () => flip(name) }),
+      ),
+    );
   }
 
   #passed() {
-    const chip = (title, value) => button(title, { class: 'chip', pressed: this.filter.value.passed === value, onclick: () => this.#change({ passed: value }) });
+    const chip = (title, value) =>
+      button(title, {
+        class: 'chip',
+        pressed: this.filter.value.passed === value,
+        onclick: () => this.#change({ passed: value }),
+      });
     return h('div', { class: 'chips' }, chip('All', null), chip('Passed', true), chip('Flagged', false));
   }
 
   #reasons() {
     const chosen = this.filter.value.reasons;
-    const chips = this.#chips('reasons', this.session.reasons.map(({ name }) => [name, words(name)]));
-    return h('details', { open: chosen.length > 0 || this.choices.querySelector('details')?.open }, h('summary', {}, chosen.length ? `Reasons (${chosen.length})` : 'Reasons'), chips);
+    const chips = this.#chips(
+      'reasons',
+      this.session.reasons.map(({ name }) => [name, words(name)]),
+    );
+    return h(
+      'details',
+      { open: chosen.length > 0 || this.choices.querySelector('details')?.open },
+      h('summary', {}, chosen.length ? `Reasons (${chosen.length})` : 'Reasons'),
+      chips,
+    );
   }
 
   #layersTyped() {

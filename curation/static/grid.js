@@ -96,7 +96,8 @@ export class Grid {
     const top = Math.floor(index / this.columns) * this.pitch;
     const seen = this.#top();
     if (top < seen) this.#scrollTo(top);
-    else if (top + this.pitch + PADDING > seen + scroller.clientHeight) this.#scrollTo(top + this.pitch + 2 * PADDING - scroller.clientHeight);
+    else if (top + this.pitch + PADDING > seen + scroller.clientHeight)
+      this.#scrollTo(top + this.pitch + 2 * PADDING - scroller.clientHeight);
     this.draw();
   }
 
@@ -272,7 +273,13 @@ function newCell() {
   const image = h('img', { alt: '', decoding: 'async', draggable: false });
   const tick = h('span', { class: 'cell-tick' });
   const foot = h('div', { class: 'cell-foot' });
-  const element = h('div', { class: 'cell', role: 'option', 'aria-selected': 'false' }, h('div', { class: 'cell-frame' }, image), tick, foot);
+  const element = h(
+    'div',
+    { class: 'cell', role: 'option', 'aria-selected': 'false' },
+    h('div', { class: 'cell-frame' }, image),
+    tick,
+    foot,
+  );
   image.addEventListener('load', () => (element.dataset.state = 'filled'));
   image.addEventListener('error', () => image.hasAttribute('src') && (element.dataset.state = 'failed'));
   return { element, image, tick, foot, row: undefined };

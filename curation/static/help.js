@@ -16,10 +16,19 @@ export class Help {
     dialog.setAttribute('aria-labelledby', 'help-title');
     dialog.append(
       h('h2', { id: 'help-title' }, 'Keys'),
-      h('p', { class: 'quiet' }, 'Keys do nothing while you type. Click one to change it; it stays yours. In the grid, arrows move, Shift extends the selection; in the viewer, drag moves, the wheel zooms, Alt-click shows a layer alone.'),
+      h(
+        'p',
+        { class: 'quiet' },
+        'Keys do nothing while you type. Click one to change it; it stays yours. In the grid, arrows move, Shift extends the selection; in the viewer, drag moves, the wheel zooms, Alt-click shows a layer alone.',
+      ),
       this.message,
       this.tables,
-      h('footer', {}, button('All as they were', { onclick: () => this.#reset() }), button('Close', { class: 'primary', onclick: () => dialog.close() })),
+      h(
+        'footer',
+        {},
+        button('All as they were', { onclick: () => this.#reset() }),
+        button('Close', { class: 'primary', onclick: () => dialog.close() }),
+      ),
     );
     dialog.addEventListener('keydown', (event) => this.#key(event));
     dialog.addEventListener('close', () => (this.#waiting = null));
@@ -34,14 +43,33 @@ export class Help {
   #draw() {
     const groups = new Map(ACTIONS.map(({ group }) => [group, ACTIONS.filter((action) => action.group === group)]));
     keepingFocus(this.dialog, () =>
-      replace(this.tables, ...[...groups].map(([group, actions]) => h('section', {}, h('h3', {}, group), h('dl', { class: 'keys' }, ...actions.flatMap((action) => this.#row(action)))))),
+      replace(
+        this.tables,
+        ...[...groups].map(([group, actions]) =>
+          h(
+            'section',
+            {},
+            h('h3', {}, group),
+            h('dl', { class: 'keys' }, ...actions.flatMap((action) => this.#row(action))),
+          ),
+        ),
+      ),
     );
   }
 
   #row({ name, title }) {
     const waiting = this.#waiting === name;
     const label = waiting ? 'press a key' : this.keymap.label(name);
-    const change = h('button', { type: 'button', class: waiting ? 'key waiting' : 'key', 'aria-label': `${title}: ${this.keymap.key(name)}. Change`, onclick: () => this.#ask(name) }, label);
+    const change = h(
+      'button',
+      {
+        type: 'button',
+        class: waiting ? 'key waiting' : 'key',
+        'aria-label': `${title}: ${this.keymap.key(name)}. Change`,
+        onclick: () => this.#ask(name),
+      },
+      label,
+    );
     return [h('dt', {}, change), h('dd', {}, title)];
   }
 

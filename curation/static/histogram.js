@@ -17,7 +17,13 @@ export class Histogram {
     this.bars = svg('g', { class: 'bars' });
     this.brush = svg('rect', { class: 'brush', y: 0, height: HEIGHT });
     this.threshold = svg('line', { class: 'threshold', y1: 0, y2: HEIGHT });
-    this.plot = svg('svg', { class: 'histogram', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `Distribution of ${label}` }, this.bars, this.brush, this.threshold);
+    this.plot = svg(
+      'svg',
+      { class: 'histogram', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `Distribution of ${label}` },
+      this.bars,
+      this.brush,
+      this.threshold,
+    );
     this.low = bound(`Least ${label}`, () => this.#typed());
     this.high = bound(`Greatest ${label}`, () => this.#typed());
     this.note = h('span', { class: 'quiet' });
@@ -25,7 +31,15 @@ export class Histogram {
       'div',
       {},
       this.plot,
-      h('div', { class: 'range' }, this.low, h('span', { class: 'quiet' }, 'to'), this.high, h('button', { type: 'button', class: 'link', onclick: () => this.#choose(null) }, 'all'), this.note),
+      h(
+        'div',
+        { class: 'range' },
+        this.low,
+        h('span', { class: 'quiet' }, 'to'),
+        this.high,
+        h('button', { type: 'button', class: 'link', onclick: () => this.#choose(null) }, 'all'),
+        this.note,
+      ),
     );
     this.plot.addEventListener('pointerdown', (event) => this.#press(event));
     this.plot.addEventListener('pointermove', (event) => this.#from !== null && this.#drag(event));
@@ -45,7 +59,13 @@ export class Histogram {
         // The square root keeps rare values visible beside a tall peak.
         const height = count ? Math.max(1.5, Math.sqrt(count / most) * (HEIGHT - 2)) : 0;
         const flagged = threshold !== null && threshold !== undefined && edges[index + 1] <= threshold;
-        return svg('rect', { class: flagged ? 'flagged' : '', x: index * width, y: HEIGHT - height, width: Math.max(0.5, width - 0.7), height });
+        return svg('rect', {
+          class: flagged ? 'flagged' : '',
+          x: index * width,
+          y: HEIGHT - height,
+          width: Math.max(0.5, width - 0.7),
+          height,
+        });
       }),
     );
     const shown = threshold !== null && threshold !== undefined;

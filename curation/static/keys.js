@@ -39,6 +39,7 @@ export const ACTIONS = [
   ['matte', 'Matte: alpha as gray', 'Looking', 'looking', 'm'],
   ['heat', 'Heat: alpha as colour, faint haze loud', 'Looking', 'looking', 'h'],
   ['difference', 'Difference: layers against the stored picture', 'Looking', 'viewer', 'f'],
+  ['merged', 'What the model itself took the whole to be', 'Looking', 'viewer', 'u'],
   ['explode', 'Exploded stack', 'Looking', 'looking', 'e'],
   ['edge', 'Next place on the edge, large', 'Looking', 'viewer', 'w'],
   ['boxes', 'Boxes', 'Looking', 'looking', 'b'],
@@ -151,9 +152,21 @@ export function keyOf(event) {
 }
 
 export function keyLabel(key) {
-  const signs = { ArrowUp: '↑', ArrowDown: '↓', ArrowLeft: '←', ArrowRight: '→', Escape: 'Esc', Shift: '⇧', Backspace: '⌫', Enter: '⏎' };
+  const signs = {
+    ArrowUp: '↑',
+    ArrowDown: '↓',
+    ArrowLeft: '←',
+    ArrowRight: '→',
+    Escape: 'Esc',
+    Shift: '⇧',
+    Backspace: '⌫',
+    Enter: '⏎',
+  };
   if (key === '+') return '+';
-  return key.split('+').map((part) => signs[part] ?? (part.length === 1 ? part.toUpperCase() : part)).join(' ');
+  return key
+    .split('+')
+    .map((part) => signs[part] ?? (part.length === 1 ? part.toUpperCase() : part))
+    .join(' ');
 }
 
 function isTyping(element) {

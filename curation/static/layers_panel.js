@@ -37,22 +37,76 @@ export class LayersPanel {
     const caption = layer.new_caption || layer.caption;
     return h(
       'li',
-      { class: ['layer-row', rejected && 'rejected', !stage.isVisible(index) && 'unseen'].filter(Boolean).join(' '), 'aria-current': selected ? 'true' : undefined },
+      {
+        class: ['layer-row', rejected && 'rejected', !stage.isVisible(index) && 'unseen'].filter(Boolean).join(' '),
+        'aria-current': selected ? 'true' : undefined,
+      },
       h(
         'button',
-        { type: 'button', class: 'layer-pick', 'aria-label': `Select ${name}: ${caption}`, onclick: (event) => (event.altKey ? this.actions.solo(index) : this.actions.select(index)) },
-        layer.thumb ? h('img', { class: 'layer-thumb', src: layer.thumb, alt: '' }) : h('span', { class: 'layer-thumb' }),
-        h('span', { class: 'layer-name' }, h('b', {}, index === BASE ? 'base' : index), ' ', caption || words(layer.kind)),
+        {
+          type: 'button',
+          class: 'layer-pick',
+          'aria-label': `Select ${name}: ${caption}`,
+          onclick: (event) => (event.altKey ? this.actions.solo(index) : this.actions.select(index)),
+        },
+        layer.thumb
+          ? h('img', { class: 'layer-thumb', src: layer.thumb, alt: '' })
+          : h('span', { class: 'layer-thumb' }),
+        h(
+          'span',
+          { class: 'layer-name' },
+          h('b', {}, index === BASE ? 'base' : index),
+          ' ',
+          caption || words(layer.kind),
+        ),
       ),
-      h('span', { class: 'layer-notes' }, rejected ? h('span', { class: 'badge reject' }, '✕ rejected') : null, ...flagged.map((flag) => h('span', { class: 'flag' }, `⚑ ${words(flag.name)}`))),
+      h(
+        'span',
+        { class: 'layer-notes' },
+        rejected ? h('span', { class: 'badge reject' }, '✕ rejected') : null,
+        ...flagged.map((flag) => h('span', { class: 'flag' }, `⚑ ${words(flag.name)}`)),
+      ),
       h(
         'span',
         { class: 'layer-tools' },
-        h('button', { type: 'button', class: 'icon', 'aria-label': `Show ${name}`, 'aria-pressed': String(!state.hidden.has(index)), title: `Show or hide (${this.keymap.label('toggleLayer')}); Alt-click: only this`, onclick: (event) => (event.altKey ? this.actions.solo(index) : this.actions.toggle(index)) }, eye(!state.hidden.has(index))),
-        h('button', { type: 'button', class: 'icon', 'aria-label': `Only ${name}`, 'aria-pressed': String(state.solo === index), title: `Only this layer (${this.keymap.label('soloLayer')})`, onclick: () => this.actions.solo(index) }, '◉'),
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'icon',
+            'aria-label': `Show ${name}`,
+            'aria-pressed': String(!state.hidden.has(index)),
+            title: `Show or hide (${this.keymap.label('toggleLayer')}); Alt-click: only this`,
+            onclick: (event) => (event.altKey ? this.actions.solo(index) : this.actions.toggle(index)),
+          },
+          eye(!state.hidden.has(index)),
+        ),
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'icon',
+            'aria-label': `Only ${name}`,
+            'aria-pressed': String(state.solo === index),
+            title: `Only this layer (${this.keymap.label('soloLayer')})`,
+            onclick: () => this.actions.solo(index),
+          },
+          '◉',
+        ),
         index === BASE
           ? null
-          : h('button', { type: 'button', class: 'icon reject', 'aria-label': `Reject ${name}`, 'aria-pressed': String(rejected), title: `${rejected ? 'Restore' : 'Reject'} the layer (${this.keymap.label('rejectLayer')})`, onclick: () => this.actions.reject(index) }, '✕'),
+          : h(
+              'button',
+              {
+                type: 'button',
+                class: 'icon reject',
+                'aria-label': `Reject ${name}`,
+                'aria-pressed': String(rejected),
+                title: `${rejected ? 'Restore' : 'Reject'} the layer (${this.keymap.label('rejectLayer')})`,
+                onclick: () => this.actions.reject(index),
+              },
+              '✕',
+            ),
       ),
       selected ? this.#opacity(index, name, state.opacity.get(index) ?? 1) : null,
     );
@@ -60,7 +114,14 @@ export class LayersPanel {
 
   #opacity(index, name, opacity) {
     const shown = h('output', {}, `${Math.round(100 * opacity)} %`);
-    const slider = h('input', { type: 'range', min: 0, max: 1, step: 0.05, value: opacity, 'aria-label': `Opacity of ${name}` });
+    const slider = h('input', {
+      type: 'range',
+      min: 0,
+      max: 1,
+      step: 0.05,
+      value: opacity,
+      'aria-label': `Opacity of ${name}`,
+    });
     slider.addEventListener('input', () => {
       shown.textContent = `${Math.round(100 * slider.value)} %`;
       this.actions.fade(index, Number(slider.value));
@@ -77,7 +138,9 @@ function eye(open) {
   return svg(
     'svg',
     { viewBox: '0 0 20 20', width: 17, height: 17, 'aria-hidden': 'true', class: 'eye' },
-    svg('path', { d: 'M2 10c2.2-3.6 4.9-5.4 8-5.4s5.800 1.800 8 5.400c-2.200 3.600-4.900 5.400-8 5.400s-5.800-1.800-8-5.400Z' }),
+    svg('path', {
+      d: 'M2 10c2.2-3.6 4.9-5.4 8-5.4s5.800 1.800 8 5.400c-2.200 3.600-4.900 5.400-8 5.400s-5.800-1.800-8-5.400Z',
+    }),
     open ? svg('circle', { cx: 10, cy: 10, r: 2.6 }) : svg('path', { d: 'M3 17 17 3' }),
   );
 }

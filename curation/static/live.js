@@ -11,7 +11,8 @@ export function listen(on) {
   let source = null;
   const open = () => {
     source = new EventSource('/api/events');
-    for (const [name, handler] of Object.entries(on)) source.addEventListener(name, (event) => handler(JSON.parse(event.data)));
+    for (const [name, handler] of Object.entries(on))
+      source.addEventListener(name, (event) => handler(JSON.parse(event.data)));
     source.addEventListener('error', () => {
       if (source?.readyState === EventSource.CLOSED) setTimeout(() => source && (close(), follow()), PAUSE_MS);
     });

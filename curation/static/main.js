@@ -22,11 +22,13 @@ async function start() {
   showNotices();
   document.body.append(alphaFilters());
   const session = await api.session();
-  document.title = `${session.run.name} · review`;
-  const keymap = new Keymap(session.keys, (keys) => api.setSession({ keys }).catch((error) => say(error.message, 'error')));
+  const keymap = new Keymap(session.keys, (keys) =>
+    api.setSession({ keys }).catch((error) => say(error.message, 'error')),
+  );
   const help = new Help(part('help'), keymap);
   if (session.compare) {
     const { Compare } = await import('./compare.js');
+    document.title = 'Blind comparison · LayerPrism';
     keymap.on('compare', { help: () => help.open() });
     part('browse').hidden = true;
     keymap.listen();
@@ -38,6 +40,7 @@ async function start() {
 }
 
 function join(session, keymap, help) {
+  document.title = `${session.run.name} · review`;
   const own = new Set(); // what was decided here comes back as news for all
   const changed = (id, layer, standing) => {
     own.add(id);

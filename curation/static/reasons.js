@@ -8,7 +8,9 @@ export function reasonKeys(reasons) {
   const keys = new Map();
   const taken = new Set();
   for (const { name } of reasons) {
-    const key = [...name.replaceAll('_', ''), ...'abcdefghijklmnopqrstuvwxyz0123456789'].find((letter) => !taken.has(letter));
+    const key = [...name.replaceAll('_', ''), ...'abcdefghijklmnopqrstuvwxyz0123456789'].find(
+      (letter) => !taken.has(letter),
+    );
     taken.add(key);
     keys.set(name, key);
   }
@@ -29,7 +31,13 @@ export class ReasonPalette {
     dialog.append(
       this.title,
       this.list,
-      h('footer', {}, h('p', { class: 'quiet' }, 'Letters choose, Enter rejects, Esc leaves all as it is.'), button('Cancel', { onclick: () => dialog.close() }), button('Reject', { class: 'primary reject', onclick: () => this.#finish() })),
+      h(
+        'footer',
+        {},
+        h('p', { class: 'quiet' }, 'Letters choose, Enter rejects, Esc leaves all as it is.'),
+        button('Cancel', { onclick: () => dialog.close() }),
+        button('Reject', { class: 'primary reject', onclick: () => this.#finish() }),
+      ),
     );
     dialog.addEventListener('keydown', (event) => this.#key(event));
   }
@@ -40,8 +48,22 @@ export class ReasonPalette {
     this.#done = done;
     this.title.textContent = title;
     // A whole may be rejected for one of its layers; a layer has no defects of the whole.
-    const groups = scope === 'layer' ? [['', ['layer', 'both']]] : [['Of the whole', ['whole', 'both']], ['Of a layer', ['layer']]];
-    replace(this.list, ...groups.map(([heading, scopes]) => this.#group(heading, this.reasons.filter((reason) => scopes.includes(reason.scope)))));
+    const groups =
+      scope === 'layer'
+        ? [['', ['layer', 'both']]]
+        : [
+            ['Of the whole', ['whole', 'both']],
+            ['Of a layer', ['layer']],
+          ];
+    replace(
+      this.list,
+      ...groups.map(([heading, scopes]) =>
+        this.#group(
+          heading,
+          this.reasons.filter((reason) => scopes.includes(reason.scope)),
+        ),
+      ),
+    );
     this.dialog.showModal();
   }
 
@@ -50,8 +72,19 @@ export class ReasonPalette {
   }
 
   #choice({ name, description }) {
-    const box = h('input', { type: 'checkbox', name, checked: this.#chosen.has(name), onchange: (event) => this.#chosen[event.target.checked ? 'add' : 'delete'](name) });
-    return h('label', { class: 'reason' }, box, h('kbd', {}, this.keys.get(name).toUpperCase()), h('span', {}, h('b', {}, words(name)), h('small', {}, description)));
+    const box = h('input', {
+      type: 'checkbox',
+      name,
+      checked: this.#chosen.has(name),
+      onchange: (event) => this.#chosen[event.target.checked ? 'add' : 'delete'](name),
+    });
+    return h(
+      'label',
+      { class: 'reason' },
+      box,
+      h('kbd', {}, this.keys.get(name).toUpperCase()),
+      h('span', {}, h('b', {}, words(name)), h('small', {}, description)),
+    );
   }
 
   #key(event) {

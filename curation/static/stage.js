@@ -78,6 +78,10 @@ export class Stage {
     return h('div', { class: 'plane', 'data-layer': index }, h('span', { class: 'tag' }, tag), image);
   }
 
+  get isExploded() {
+    return this.host.classList.contains('exploded');
+  }
+
   isRejected(index) {
     return this.entry.detail.layers.some((layer) => layer.index === index && layer.verdict === 'reject');
   }
@@ -96,7 +100,16 @@ export class Stage {
     const comparing = look.mode === 'difference' || look.mode === 'merged';
     const exploded = look.exploded && !comparing;
     const heat = look.mode === 'heat' ? 'url(#alpha-heat)' : '';
-    host.className = ['stage', look.mode, exploded ? 'exploded' : 'flat', look.boxes && 'with-boxes', look.layoutBoxes && 'with-layout-boxes', `behind-${look.background}`].filter(Boolean).join(' ');
+    host.className = [
+      'stage',
+      look.mode,
+      exploded ? 'exploded' : 'flat',
+      look.boxes && 'with-boxes',
+      look.layoutBoxes && 'with-layout-boxes',
+      `behind-${look.background}`,
+    ]
+      .filter(Boolean)
+      .join(' ');
     host.style.setProperty('--own-color', look.ownColor);
     // Filters of a group flatten it: in the exploded stack every plane is tinted alone.
     this.planes.style.filter = exploded ? '' : heat;
@@ -112,7 +125,8 @@ export class Stage {
       const lift = (place - (planes.length - 1) / 2) * look.gap * Math.max(...this.#size);
       plane.style.transform = exploded ? `translateZ(${lift}px)` : '';
     });
-    for (const box of this.overlay.children) box.classList.toggle('selected', Number(box.dataset.layer) === state.selected);
+    for (const box of this.overlay.children)
+      box.classList.toggle('selected', Number(box.dataset.layer) === state.selected);
     this.#showReference(comparing);
     this.place();
   }
@@ -136,8 +150,9 @@ export class Stage {
     this.scene.style.transform = `translate(${origin[0]}px, ${origin[1]}px) scale(${scale})`;
     this.scene.style.setProperty('--screen-pixel', `${1 / scale}px`);
     this.scene.classList.toggle('pixelated', scale * devicePixelRatio >= 2);
-    const exploded = host.classList.contains('exploded');
-    this.canvas.style.transform = exploded ? `scale3d(0.62, 0.62, 0.62) rotateX(${look.turn[0]}deg) rotateY(${look.turn[1]}deg)` : '';
+    this.canvas.style.transform = this.isExploded
+      ? `scale3d(0.62, 0.62, 0.62) rotateX(${look.turn[0]}deg) rotateY(${look.turn[1]}deg)`
+      : '';
   }
 
   /** View pixels of a pointer event. */
@@ -157,15 +172,32 @@ export class Stage {
       const color = pixel(image, x - layer.box[0], y - layer.box[1]);
       if (color?.[3]) return { x, y, layer: layer.index, color };
     }
-    return { x, y, layer: BASE, color: this.isVisible(BASE) && !failed.has(detail.images.base) ? pixel(images.get(detail.images.base), x, y) : null };
+    return {
+      x,
+      y,
+      layer: BASE,
+      color:
+        this.isVisible(BASE) && !failed.has(detail.images.base) ? pixel(images.get(detail.images.base), x, y) : null,
+    };
   }
 }
 
 function boxesOf(layer) {
-  return ['layout_box', 'box'].filter((name) => layer[name]).map((name) => {
-    const [left, top, right, bottom] = layer[name];
-    const box = h('div', { class: name === 'box' ? 'box' : 'box layout', 'data-layer': layer.index }, name === 'box' ? h('span', {}, layer.index) : null);
-    Object.assign(box.style, { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` });
-    return box;
-  });
+  return ['layout_box', 'box']
+    .filter((name) => layer[name])
+    .map((name) => {
+      const [left, top, right, bottom] = layer[name];
+      const box = h(
+        'div',
+        { class: name === 'box' ? 'box' : 'box layout', 'data-layer': layer.index },
+        name === 'box' ? h('span', {}, layer.index) : null,
+      );
+      Object.assign(box.style, {
+        left: `${left}px`,
+        top: `${top}px`,
+        width: `${right - left}px`,
+        height: `${bottom - top}px`,
+      });
+      return box;
+    });
 }

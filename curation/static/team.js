@@ -11,12 +11,19 @@ export class Team {
     this.session = session;
     this.outbox = outbox;
     this.onImport = onImport;
+    this.who = h('div');
     this.body = h('div', { class: 'team' });
     dialog.setAttribute('aria-labelledby', 'team-title');
-    dialog.append(h('h2', { id: 'team-title' }, 'Team'), this.body, h('footer', {}, button('Close', { class: 'primary', onclick: () => dialog.close() })));
+    dialog.append(
+      h('h2', { id: 'team-title' }, 'Team'),
+      this.who,
+      this.body,
+      h('footer', {}, button('Close', { class: 'primary', onclick: () => dialog.close() })),
+    );
   }
 
   async open() {
+    replace(this.who, this.#who());
     replace(this.body, h('p', { class: 'quiet' }, 'Counting …'));
     this.dialog.showModal();
     try {
@@ -26,23 +33,77 @@ export class Team {
     }
   }
 
-  #show({ reviewers = [], krippendorff, pairs = [], self = [], audit, rule }) {
+  #show({ reviewers, krippendorff, pairs, self, audit }) {
+    const again = self.filter(({ same }) => same.total);
     replace(
       this.body,
-      this.#who(),
-      rule ? h('p', {}, rule) : null,
-      table('Reviewers', ['Name', 'Decisions', 'Last'], reviewers.map(({ name, decisions, last }) => [name, decisions.toLocaleString('en'), last ? new Date(last).toLocaleString() : '–'])),
-      krippendorff ? h('p', {}, 'Krippendorff’s α over all: ', figure(krippendorff.value), interval(krippendorff), h('span', { class: 'quiet' }, ` · ${krippendorff.samples} samples that several people judged`)) : null,
-      table('Pairs', ['Two people', 'Samples', 'Same verdict', 'Cohen’s κ'], pairs.map(({ a, b, samples, agreement, cohen }) => [`${a} and ${b}`, samples, percent(agreement), figure(cohen)])),
-      table('With oneself, when a sample came again', ['Name', 'Samples', 'Same verdict', 'Cohen’s κ'], self.map(({ reviewer, samples, agreement, cohen }) => [reviewer, samples, percent(agreement), figure(cohen)])),
-      audit ? h('p', {}, `Random audit of ${audit.samples}: people kept ${audit.passed_kept} of ${audit.passed} that the filters passed, and ${audit.flagged_kept} of ${audit.flagged} that they flagged.`) : null,
+      h(
+        'p',
+        { class: 'quiet' },
+        'Where two verdicts on a sample differ, the later one holds; “Reviewers disagree” lists such samples.',
+      ),
+      table(
+        'Reviewers',
+        ['Name', 'Decided', 'Pro', 'Keep', 'Reject'],
+        reviewers.map(({ name, decided, verdicts }) => [
+          name,
+          ...[decided, verdicts.pro, verdicts.keep, verdicts.reject].map(count),
+        ]),
+      ),
+      krippendorff.samples
+        ? h(
+            'p',
+            {},
+            'Krippendorff’s α: ',
+            figure(krippendorff.good_or_bad),
+            ' for good or bad, ',
+            figure(krippendorff.verdicts),
+            ' for the three verdicts',
+            h(
+              'span',
+              { class: 'quiet' },
+              `, over ${count(krippendorff.samples)} samples that several people judged. 1 is full agreement, 0 chance.`,
+            ),
+          )
+        : h('p', { class: 'quiet' }, 'No sample was judged by several people yet.'),
+      table(
+        'Two people, good or bad',
+        ['', 'Samples', 'Same', 'Cohen’s κ'],
+        pairs.map(({ a, b, samples, same, cohen }) => [`${a} and ${b}`, count(samples), share(same), figure(cohen)]),
+      ),
+      table(
+        'The same person, when a sample came again',
+        ['', 'Samples', 'Same', 'Cohen’s κ'],
+        again.map(({ reviewer, same, cohen }) => [reviewer, count(same.total), share(same), figure(cohen)]),
+      ),
+      table(
+        'Random audit: kept by people',
+        ['', 'Samples', 'Kept'],
+        [
+          ['What the filters passed', count(audit.passed.total), share(audit.passed)],
+          ['What the filters flagged', count(audit.flagged.total), share(audit.flagged)],
+        ].filter(([, total]) => total !== '0'),
+      ),
       h('h3', {}, 'Decisions as a file'),
-      h('p', { class: 'row' }, h('a', { class: 'button', href: exportUrl('parquet'), download: '' }, 'Parquet'), h('a', { class: 'button', href: exportUrl('csv'), download: '' }, 'CSV'), this.#importer()),
+      h(
+        'p',
+        { class: 'row' },
+        h('a', { class: 'button', href: exportUrl('parquet'), download: '' }, 'Parquet'),
+        h('a', { class: 'button', href: exportUrl('csv'), download: '' }, 'CSV'),
+        this.#importer(),
+      ),
     );
   }
 
   #who() {
-    const name = h('input', { type: 'text', class: 'name', value: this.session.reviewer, maxLength: 64, 'aria-label': 'Your name', required: true });
+    const name = h('input', {
+      type: 'text',
+      class: 'name',
+      value: this.session.reviewer,
+      maxLength: 64,
+      'aria-label': 'Your name',
+      required: true,
+    });
     name.setAttribute('list', 'reviewer-names');
     return h(
       'form',
@@ -74,8 +135,8 @@ export class Team {
 
   async #import(file) {
     try {
-      const { imported } = await api.importDecisions(file);
-      say(`${imported} decisions came in.`);
+      const { events, new: fresh } = await api.importDecisions(file);
+      say(`${count(events)} decisions read, ${count(fresh)} of them new.`);
       this.onImport();
       this.#show(await api.agreement());
     } catch (error) {
@@ -90,8 +151,16 @@ function table(title, heads, rows) {
     'table',
     { class: 'figures' },
     h('caption', {}, title),
-    h('thead', {}, h('tr', {}, ...heads.map((head, place) => h('th', { scope: 'col', class: place ? 'number' : '' }, head)))),
-    h('tbody', {}, ...rows.map((row) => h('tr', {}, ...row.map((cell, place) => h('td', { class: place ? 'number' : '' }, cell))))),
+    h(
+      'thead',
+      {},
+      h('tr', {}, ...heads.map((head, place) => h('th', { scope: 'col', class: place ? 'number' : '' }, head))),
+    ),
+    h(
+      'tbody',
+      {},
+      ...rows.map((row) => h('tr', {}, ...row.map((cell, place) => h('td', { class: place ? 'number' : '' }, cell)))),
+    ),
   );
 }
 
@@ -99,10 +168,13 @@ function figure(value) {
   return h('b', { class: 'number' }, short(value));
 }
 
-function interval({ low, high }) {
-  return low === undefined || low === null ? '' : h('span', { class: 'quiet' }, ` (95 %: ${short(low)} to ${short(high)})`);
+function count(value) {
+  return (value ?? 0).toLocaleString('en');
 }
 
-function percent(share) {
-  return share === null || share === undefined ? '–' : `${Math.round(100 * share)} %`;
+/** A share of a count with its 95 % interval, as the server computes it. */
+function share({ share: value, interval, total }) {
+  if (!total) return '–';
+  const percent = (part) => Math.round(100 * part);
+  return `${percent(value)} %` + (interval ? ` (${percent(interval[0])}–${percent(interval[1])} %)` : '');
 }

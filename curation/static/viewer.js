@@ -4,9 +4,12 @@ import { button, h, keepingFocus, replace } from './dom.js';
 import { Camera } from './camera.js';
 import { edgePlaces } from './alpha.js';
 import { Facts } from './facts.js';
+import { ListOrder } from './order.js';
 import { LayersPanel } from './layers_panel.js';
 import { Preloader } from './preload.js';
-import { BACKGROUNDS, BASE, FIRST_LOOK, MODES, Stage, firstState } from './stage.js';
+import { Looking } from './looking.js';
+import { followPointer } from './pointer.js';
+import { BACKGROUNDS, BASE, FIRST_LOOK, Stage, firstState } from './stage.js';
 import { VERDICTS, verdictBadge, words } from './verdicts.js';
 import { WHOLE } from './deciding.js';
 import { api } from './api.js';
@@ -14,14 +17,12 @@ import { say, setting } from './store.js';
 
 const AHEAD = 4;
 const EDGE_SCALE = 8;
-const MODE_TITLES = { picture: 'Picture', matte: 'Matte', heat: 'Heat', difference: 'Difference', merged: 'Merged' };
 
 export class Viewer {
   #order = null;
   #entry = null;
   #state = null;
   #edge = { layer: null, at: -1, places: [] };
-  #drag = null;
   #look = setting('look', FIRST_LOOK);
 
   /** @param reasons the palette; @param onClose takes the index in the grid, or -1. */
@@ -30,17 +31,17 @@ export class Viewer {
     this.preloader = new Preloader((id) => api.sample(id, this.#order.queue));
     this.back = h('span');
     this.host = h('div', { class: 'stage' });
-    this.legend = h('div', { class: 'legend' });
+    const legend = h('div', { class: 'legend' });
     this.probe = h('output', { class: 'probe', 'aria-hidden': 'true' });
     this.title = h('h1', { class: 'sample-title', tabIndex: -1 });
-    this.tools = h('div', { class: 'tools', role: 'toolbar', 'aria-label': 'Looking' });
+    const tools = h('div', { class: 'tools', role: 'toolbar', 'aria-label': 'Looking' });
     this.verdicts = h('div', { class: 'verdicts', role: 'group', 'aria-label': 'Verdict' });
     const layers = h('aside', { class: 'panel left', 'aria-label': 'Layers' });
     const facts = h('aside', { class: 'panel right', 'aria-label': 'About the sample' });
     root.append(
-      h('header', { class: 'viewer-bar' }, this.back, this.title, this.tools),
+      h('header', { class: 'viewer-bar' }, this.back, this.title, tools),
       layers,
-      h('div', { class: 'surround' }, this.host, this.legend, this.probe),
+      h('div', { class: 'surround' }, this.host, legend, this.probe),
       facts,
       h('footer', { class: 'decide' }, this.verdicts),
     );
@@ -55,14 +56,29 @@ export class Viewer {
     });
     this.facts = new Facts(facts, session, keymap, {
       caption: (layer, text) => this.#caption(layer, text),
-      open: async (ids, index) => this.open(new (await import('./order.js')).ListOrder(ids, index)),
+      open: (ids, index) => this.open(new ListOrder(ids, index)),
+    });
+    this.looking = new Looking(tools, legend, keymap, {
+      look: (change) => this.look(change),
+      fit: () => this.#fit(),
+      actual: () => this.#actual(),
     });
     this.#look.watch((look) => this.#applyLook(look));
-    this.#listen();
+    followPointer(this.stage, {
+      zoom: (factor, at) => this.#zoom(factor, at),
+      pan: (dx, dy) => this.#move(() => this.camera.pan(dx, dy)),
+      turn: (dx, dy) => this.#turn(dx, dy),
+      choose: (layer, alone) => (alone ? this.solo(layer) : this.select(layer)),
+      reset: () => (this.camera.isFit ? this.#actual() : this.#fit()),
+      probe: (text) => (this.probe.textContent = text),
+    });
     this.#keys();
     keymap.changes.watch(() => {
-      replace(this.back, button('Grid', { key: keymap.label('close'), title: 'Back to the grid', onclick: () => this.close() }));
-      this.#drawTools(this.#look.value);
+      replace(
+        this.back,
+        button('Grid', { key: keymap.label('close'), title: 'Back to the grid', onclick: () => this.close() }),
+      );
+      this.#drawLooking();
       this.#redraw();
     });
   }
@@ -124,7 +140,12 @@ export class Viewer {
     const target = layer === WHOLE ? detail : detail.layers.find(({ index }) => index === layer);
     if (!target) return;
     const { verdict, reasons, rating, caption } = standing;
-    Object.assign(target, { verdict, reasons: reasons ?? [], rating: rating ?? target.rating ?? null, new_caption: caption ?? target.new_caption });
+    Object.assign(target, {
+      verdict,
+      reasons: reasons ?? [],
+      rating: rating ?? target.rating ?? null,
+      new_caption: caption ?? target.new_caption,
+    });
     this.#redraw();
   }
 
@@ -155,9 +176,12 @@ export class Viewer {
     this.#state = firstState(entry.detail);
     this.#edge = { layer: null, at: -1, places: [] };
     this.stage.show(entry, this.#state);
+    this.#drawLooking();
     this.#redraw();
     // The time from the key to the picture, for the browser's own tools and the benchmark.
-    requestAnimationFrame(() => setTimeout(() => performance.measure('layerprism-next-sample', { start: pressed, end: performance.now() })));
+    requestAnimationFrame(() =>
+      setTimeout(() => performance.measure('layerprism-next-sample', { start: pressed, end: performance.now() })),
+    );
     this.preloader.hint(this.#order.peek(AHEAD));
     if (entry.failed.size) say(`${entry.failed.size} of its images cannot be shown.`, 'error');
   }
@@ -171,7 +195,15 @@ export class Viewer {
     this.facts.show(detail, this.#state, draft);
     this.host.setAttribute('aria-label', `Picture of ${detail.id}: ${detail.caption}`);
     this.host.setAttribute('role', 'img');
-    replace(this.title, detail.id, h('span', { class: 'quiet' }, ` · ${words(detail.style)} · ${detail.canvas.join(' × ')} · ${this.#order.place}`), ' ', detail.verdict ? h('span', { class: `badge ${detail.verdict}` }, verdictBadge(detail.verdict).textContent, ' ', detail.verdict) : null);
+    replace(
+      this.title,
+      detail.id,
+      h('span', { class: 'quiet' }, ` · ${words(detail.style)} · ${detail.canvas.join(' × ')} · ${this.#order.place}`),
+      ' ',
+      detail.verdict
+        ? h('span', { class: `badge ${detail.verdict}` }, verdictBadge(detail.verdict).textContent, ' ', detail.verdict)
+        : null,
+    );
     keepingFocus(this.verdicts, () => this.#drawVerdicts(detail, draft));
   }
 
@@ -179,13 +211,44 @@ export class Viewer {
     const rating = draft.rating ?? detail.rating;
     replace(
       this.verdicts,
-      button('Undo', { key: this.keymap.label('undo'), class: 'quiet-button', disabled: !this.deciding.canUndo, onclick: () => this.keymap.run('undo') }),
-      h('span', { class: 'rating', role: 'group', 'aria-label': 'Rating' }, ...[1, 2, 3, 4, 5].map((stars) => button('★', { class: rating >= stars ? 'star lit' : 'star', title: `Rate ${stars} (${this.keymap.label(`rate${stars}`)})`, 'aria-label': `Rate ${stars}`, pressed: rating === stars, onclick: () => this.rate(stars) }))),
-      h('span', { class: 'chosen-reasons' }, ...(detail.reasons ?? []).map((reason) => h('span', { class: 'flag' }, words(reason)))),
-      button('Reasons …', { key: this.keymap.label('reasons'), title: 'Reject with reasons', onclick: () => this.askReasons() }),
+      button('Undo', {
+        key: this.keymap.label('undo'),
+        class: 'quiet-button',
+        disabled: !this.deciding.canUndo,
+        onclick: () => this.keymap.run('undo'),
+      }),
+      h(
+        'span',
+        { class: 'rating', role: 'group', 'aria-label': 'Rating' },
+        ...[1, 2, 3, 4, 5].map((stars) =>
+          button('★', {
+            class: rating >= stars ? 'star lit' : 'star',
+            title: `Rate ${stars} (${this.keymap.label(`rate${stars}`)})`,
+            'aria-label': `Rate ${stars}`,
+            pressed: rating === stars,
+            onclick: () => this.rate(stars),
+          }),
+        ),
+      ),
+      h(
+        'span',
+        { class: 'chosen-reasons' },
+        ...(detail.reasons ?? []).map((reason) => h('span', { class: 'flag' }, words(reason))),
+      ),
+      button('Reasons …', {
+        key: this.keymap.label('reasons'),
+        title: 'Reject with reasons',
+        onclick: () => this.askReasons(),
+      }),
       ...['reject', 'skip', 'keep', 'pro'].map((name) => {
         const { title, sign } = VERDICTS.find((verdict) => verdict.name === name);
-        return button(`${sign} ${title}`, { key: this.keymap.label(name), title, class: `verdict ${name}`, pressed: detail.verdict === name, onclick: () => this.decide(name) });
+        return button(`${sign} ${title}`, {
+          key: this.keymap.label(name),
+          title,
+          class: `verdict ${name}`,
+          pressed: detail.verdict === name,
+          onclick: () => this.decide(name),
+        });
       }),
     );
   }
@@ -208,7 +271,9 @@ export class Viewer {
 
   askReasons() {
     const { detail } = this.#entry;
-    this.reasons.ask(`Why is ${detail.id} rejected?`, 'whole', detail.reasons ?? [], (names) => this.decide('reject', names));
+    this.reasons.ask(`Why is ${detail.id} rejected?`, 'whole', detail.reasons ?? [], (names) =>
+      this.decide('reject', names),
+    );
   }
 
   rejectLayer(index = this.#state.selected, reasons = []) {
@@ -220,13 +285,16 @@ export class Viewer {
     const verdict = before.verdict === 'reject' && !reasons.length ? 'keep' : 'reject';
     this.#state.selected = index;
     this.deciding.decide([{ id: this.id, before }], { verdict, reasons, queue: this.queue, layer: index });
-    say(verdict === 'reject' ? `Layer ${index} is rejected: the picture is shown without it.` : `Layer ${index} is back.`);
+    say(
+      verdict === 'reject' ? `Layer ${index} is rejected: the picture is shown without it.` : `Layer ${index} is back.`,
+    );
   }
 
   #askLayerReasons() {
     const { selected } = this.#state;
     if (selected === BASE) this.rejectLayer();
-    else this.reasons.ask(`Why is layer ${selected} rejected?`, 'layer', [], (names) => this.rejectLayer(selected, names));
+    else
+      this.reasons.ask(`Why is layer ${selected} rejected?`, 'layer', [], (names) => this.rejectLayer(selected, names));
   }
 
   rate(rating) {
@@ -286,7 +354,8 @@ export class Viewer {
       say('Select a layer whose edge to look at.');
       return;
     }
-    if (this.#edge.layer !== selected) this.#edge = { layer: selected, at: -1, places: edgePlaces(images.get(layer.image)) };
+    if (this.#edge.layer !== selected)
+      this.#edge = { layer: selected, at: -1, places: edgePlaces(images.get(layer.image)) };
     const { places } = this.#edge;
     if (!places.length) {
       say(`Layer ${selected} has no soft edge: its alpha is 0 or 255 everywhere.`);
@@ -310,121 +379,35 @@ export class Viewer {
   #applyLook(look) {
     this.stage.look = look;
     this.stage.apply();
-    keepingFocus(this.tools, () => this.#drawTools(look));
-    this.#drawLegend(look);
+    this.#drawLooking();
     if (this.#entry) this.layers.show(this.#entry.detail, this.stage);
   }
 
-  #drawTools(look) {
-    const tool = (label, action, pressed, change) => button(label, { key: this.keymap.label(action), pressed, onclick: () => this.look(change) });
-    const modes = MODES.filter((mode) => mode !== 'merged' || this.#entry?.detail.images.merged || look.mode === 'merged');
-    const own = h('input', { type: 'color', value: look.ownColor, 'aria-label': 'Any colour behind', title: 'Any colour behind', oninput: (event) => this.look({ background: 'own', ownColor: event.target.value }) });
-    replace(
-      this.tools,
-      h('span', { class: 'joined' }, ...modes.map((mode) => (mode === 'merged' ? button('Merged', { pressed: look.mode === mode, onclick: () => this.look({ mode }) }) : tool(MODE_TITLES[mode], mode, look.mode === mode, { mode })))),
-      tool('Explode', 'explode', look.exploded, { exploded: !look.exploded }),
-      h('span', { class: 'joined' }, tool('Boxes', 'boxes', look.boxes, { boxes: !look.boxes }), tool('Layout', 'layoutBoxes', look.layoutBoxes, { layoutBoxes: !look.layoutBoxes })),
-      h(
-        'span',
-        { class: 'swatches', role: 'group', 'aria-label': 'Background' },
-        ...BACKGROUNDS.slice(0, -1).map((name) => button('', { class: `swatch ${name}`, 'aria-label': `${name} behind`, title: `${name} behind (${this.keymap.label('background')})`, pressed: look.background === name, onclick: () => this.look({ background: name }) })),
-        own,
-      ),
-      h('span', { class: 'joined' }, button('Fit', { key: this.keymap.label('fit'), onclick: () => this.#fit() }), button('1:1', { key: this.keymap.label('actual'), onclick: () => this.#actual() })),
-      h('button', { type: 'button', 'aria-label': 'All keys', title: `All keys (${this.keymap.label('help')})`, onclick: () => this.keymap.run('help') }, '?'),
-    );
+  #drawLooking() {
+    this.looking.show(this.#look.value, Boolean(this.#entry?.detail.images.merged));
   }
 
-  #drawLegend(look) {
-    const slider = (label, name, min, max, step, shown) =>
-      h('label', {}, label, h('input', { type: 'range', min, max, step, value: look[name], oninput: (event) => this.look({ [name]: Number(event.target.value) }) }), shown ? h('output', {}, shown) : null);
-    const comparing = look.mode === 'difference' || look.mode === 'merged';
-    const merged = this.#entry?.detail.images.merged;
-    const parts = [];
-    if (look.mode === 'heat') parts.push(h('span', {}, 'alpha 0'), h('i', { class: 'heat-scale' }), h('span', {}, '1'));
-    if (look.mode === 'matte') parts.push(h('span', {}, 'black: clear · white: solid'));
-    if (look.mode === 'difference') parts.push(h('span', {}, merged ? 'layers against the merged image' : 'layers against the stored whole image'), slider('Gain', 'gain', 1, 32, 1, `× ${look.gain}`));
-    if (look.exploded && !comparing) parts.push(h('span', {}, 'drag to turn'), slider('Apart', 'gap', 0.02, 0.6, 0.01));
-    keepingFocus(this.legend, () => {
-      // The slider that is being dragged must stay the same element.
-      const dragged = this.legend.contains(document.activeElement) && document.activeElement.type === 'range';
-      if (!dragged) replace(this.legend, ...parts);
-      else if (look.mode === 'difference') this.legend.querySelector('output').textContent = `× ${look.gain}`;
-    });
-    this.legend.hidden = !parts.length;
+  #move(change) {
+    change();
+    this.stage.place();
   }
 
   #fit() {
-    this.camera.fit();
-    this.stage.place();
+    this.#move(() => this.camera.fit());
   }
 
   #actual() {
-    this.camera.actual();
-    this.stage.place();
+    this.#move(() => this.camera.actual());
   }
 
   #zoom(factor, at) {
-    this.camera.zoomTo(this.camera.zoom * factor, at);
-    this.stage.place();
+    this.#move(() => this.camera.zoomTo(this.camera.zoom * factor, at));
   }
 
-  // Pointer: drag to pan (or to turn the stack), wheel to zoom, click to select, Alt-click to see alone.
-
-  #listen() {
-    const { host } = this;
-    host.addEventListener('wheel', (event) => {
-      event.preventDefault();
-      this.#zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), this.stage.at(event));
-    }, { passive: false });
-    host.addEventListener('pointerdown', (event) => {
-      if (event.button !== 0) return;
-      host.setPointerCapture(event.pointerId);
-      this.#drag = { x: event.clientX, y: event.clientY, far: 0 };
-    });
-    host.addEventListener('pointermove', (event) => (this.#drag ? this.#dragged(event) : this.#probe(event)));
-    host.addEventListener('pointerup', (event) => {
-      if (this.#drag && this.#drag.far < 4) this.#clicked(event);
-      this.#drag = null;
-    });
-    host.addEventListener('pointercancel', () => (this.#drag = null));
-    host.addEventListener('pointerleave', () => (this.probe.textContent = ''));
-    host.addEventListener('dblclick', () => (this.camera.isFit ? this.#actual() : this.#fit()));
-  }
-
-  #dragged(event) {
-    const [dx, dy] = [event.clientX - this.#drag.x, event.clientY - this.#drag.y];
-    Object.assign(this.#drag, { x: event.clientX, y: event.clientY, far: this.#drag.far + Math.hypot(dx, dy) });
-    if (host3d(this.host) && !event.shiftKey) {
-      const [x, y] = this.#look.value.turn;
-      this.look({ turn: [Math.max(-89, Math.min(89, x - dy * 0.4)), Math.max(-89, Math.min(89, y + dx * 0.4))] });
-      return;
-    }
-    this.camera.pan(dx, dy);
-    this.stage.place();
-  }
-
-  #clicked(event) {
-    if (host3d(this.host)) {
-      const plane = document.elementsFromPoint(event.clientX, event.clientY).find((element) => element.classList.contains('layer'))?.closest('.plane');
-      if (plane) event.altKey ? this.solo(Number(plane.dataset.layer)) : this.select(Number(plane.dataset.layer));
-      return;
-    }
-    const found = this.stage.pick(this.stage.at(event));
-    if (!found) return;
-    if (event.altKey) this.solo(found.layer);
-    else this.select(found.layer);
-  }
-
-  #probe(event) {
-    if (!this.#entry || host3d(this.host)) return;
-    const found = this.stage.pick(this.stage.at(event));
-    if (!found?.color) {
-      this.probe.textContent = '';
-      return;
-    }
-    const [red, green, blue, alpha] = found.color;
-    this.probe.textContent = `${found.x}, ${found.y}   ${found.layer === BASE ? 'base' : `layer ${found.layer}`}   alpha ${alpha} (${(alpha / 255).toFixed(2)})   rgb ${red} ${green} ${blue}`;
+  #turn(dx, dy) {
+    const [x, y] = this.#look.value.turn;
+    const within = (angle) => Math.max(-89, Math.min(89, angle));
+    this.look({ turn: [within(x + dx), within(y + dy)] });
   }
 
   #keys() {
@@ -439,7 +422,10 @@ export class Viewer {
       rate4: () => this.rate(4),
       rate5: () => this.rate(5),
       caption: () => this.facts.edit(WHOLE),
-      layerCaption: () => (this.#state.selected === BASE ? say('Select a layer whose caption to edit.') : this.facts.edit(this.#state.selected)),
+      layerCaption: () =>
+        this.#state.selected === BASE
+          ? say('Select a layer whose caption to edit.')
+          : this.facts.edit(this.#state.selected),
       rejectLayer: () => this.rejectLayer(),
       layerReasons: () => this.#askLayerReasons(),
       layerUp: () => this.#step(1),
@@ -452,11 +438,15 @@ export class Viewer {
       matte: mode('matte'),
       heat: mode('heat'),
       difference: mode('difference'),
+      merged: () => (this.#entry.detail.images.merged ? mode('merged')() : say('This sample has no merged image.')),
       explode: flip('exploded'),
       edge: () => this.nextEdge(),
       boxes: flip('boxes'),
       layoutBoxes: flip('layoutBoxes'),
-      background: () => this.look({ background: BACKGROUNDS[(BACKGROUNDS.indexOf(this.#look.value.background) + 1) % BACKGROUNDS.length] }),
+      background: () =>
+        this.look({
+          background: BACKGROUNDS[(BACKGROUNDS.indexOf(this.#look.value.background) + 1) % BACKGROUNDS.length],
+        }),
       zoomIn: () => this.#zoom(1.5),
       zoomOut: () => this.#zoom(1 / 1.5),
       fit: () => this.#fit(),
@@ -466,8 +456,4 @@ export class Viewer {
       close: () => this.close(),
     });
   }
-}
-
-function host3d(host) {
-  return host.classList.contains('exploded');
 }
