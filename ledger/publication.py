@@ -26,6 +26,7 @@ from layered.errors import UserError
 from layered.png import encode_png
 from layered.scores import WHOLE_IMAGE
 from layered.sidecar import Sidecar
+from ledger.choice import SelectionConfig, choose
 from ledger.decisions import read_decisions, resolve
 from ledger.errors import DamagedChunkError
 from ledger.index import RunIndex
@@ -36,6 +37,7 @@ from shards.manifest import MANIFEST_FILE
 from shards.reader import Publication
 from shards.writer import ShardConfig, ShardSample, write_publication
 
+NO_CHOICE = SelectionConfig()
 _INPUTS_KEY = "layerprism.inputs"
 _FORMAT = 1
 """Raised when the same inputs come to be written as other bytes: sets written before are then written again."""
@@ -66,6 +68,7 @@ def publish(
     facts: Mapping[str, str] | None = None,
     prune: bool = False,
     derive_scores: ScoreDeriver | None = None,
+    choice: SelectionConfig = NO_CHOICE,
 ) -> Published:
     """Makes ``shards/`` follow from the committed samples, their scores and people's decisions.
 
@@ -77,6 +80,7 @@ def publish(
         facts: what the dataset card says of the set's origin.
         prune: also removes all former publications.
         derive_scores: as in `ledger.selection.select`.
+        choice: which of the samples that may be published are.
 
     Raises:
         NothingToPublishError: when no sample would be published; the current publication stays.
@@ -88,11 +92,12 @@ def publish(
     decisions = resolve(read_decisions(run.storage))
     licences = LicenceRule(config.licences, config.whole_samples) if config.licences else None
     selection = select(run.planned_samples(), index, decisions, thresholds, find_duplicates, derive_scores, licences)
+    selection = choose(selection, index, choice)
     if not selection.published:
         reasons = ", ".join(f"{number} {reason}" for reason, number in selection.reasons().items())
         raise NothingToPublishError(
             f"nothing to publish in {run.path}: {reasons or 'no sample is committed yet'}. "
-            "Finish or retry the run, lower filters.<name>.threshold, or keep samples in review",
+            "Finish or retry the run, lower filters.<name>.threshold, keep samples in review, or ask less of selection",
             selection,
         )
     inputs = _inputs_digest(config, facts or {}, selection)

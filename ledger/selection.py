@@ -24,7 +24,7 @@ DuplicateFinder = Callable[[Mapping[str, Mapping[str, bytes]]], Collection[str]]
 ScoreDeriver = Callable[[Iterable[Score]], Iterable[Score]]
 """Takes the score rows of one sample that still hold; returns rows that follow from them."""
 
-Reason = Literal["failed", "rejected", "licence", "flagged", "duplicate", "held back"]
+Reason = Literal["failed", "rejected", "licence", "flagged", "duplicate", "held back", "not chosen"]
 
 
 @dataclass(frozen=True)

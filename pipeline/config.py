@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from filters.config import FiltersConfig
+from ledger.choice import SelectionConfig
 from pipeline.config_file import ConfigTree, KeyPath, merged, overridden, read_config_tree
 from pipeline.config_validation import validated
 from pipeline.executor_config import ExecutorConfig
@@ -45,6 +46,7 @@ class RunConfig(BaseModel):
     text: TextConfig = TextConfig()
     compose: ComposeConfig = ComposeConfig()
     filters: FiltersConfig = FiltersConfig()
+    selection: SelectionConfig = SelectionConfig()
     shards: ShardConfig = ShardConfig()
     executor: ExecutorConfig = ExecutorConfig()
     report: ReportConfig = ReportConfig()

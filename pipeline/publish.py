@@ -39,7 +39,9 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
     find_duplicates = functools.partial(repeated_samples, duplicates, WHOLE_EMBEDDING) if duplicates.enabled else None
     try:
         derive_scores = functools.partial(combined_scores, config.filters.combined)
-        published = publish(run, config.shards, thresholds, find_duplicates, facts, prune, derive_scores)
+        published = publish(
+            run, config.shards, thresholds, find_duplicates, facts, prune, derive_scores, config.selection
+        )
     except NothingToPublishError as error:
         report = write_report(run, error.selection, thresholds, config.report, facts)
         raise FailedWorkError(f"{error} (see {report})") from error
