@@ -1,4 +1,7 @@
-"""The commands and snippets of README and docs: fenced ``sh`` and ``python`` blocks, and README's indented commands."""
+"""The commands and snippets of README and docs: fenced ``sh`` and ``python`` blocks, and README's indented commands.
+
+``<!-- not run: reason -->`` stands above a block that a test cannot run; ``<!-- needs: command -->`` is run, not shown.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 
+NEEDS = re.compile(r"<!-- needs: (.+?) -->", re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*\Z")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)+", re.MULTILINE)
@@ -57,6 +61,8 @@ def blocks(document: Path) -> Iterator[Block]:
     for fence in _FENCE.finditer(text):
         if fence[1] in ("sh", "python"):
             found.append((fence.start(), fence[1], fence[2]))
+    for needs in NEEDS.finditer(text):
+        found.append((needs.start(), "sh", needs[1]))
     without_fences = _FENCE.sub(lambda fence: re.sub(r"[^\n]", "-", fence[0]), text)
     for indented in _INDENTED.finditer(without_fences):
         lines = [line.strip() for line in indented[0].splitlines() if line.strip()]
