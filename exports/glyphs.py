@@ -95,7 +95,11 @@ class Face:
 
     def _measure(self, line: str, drawn_at: int) -> Measured:
         pillow = self._pillow(drawn_at)
-        starts = tuple(pillow.getlength(line[:end]) / drawn_at for end in range(len(line)))
+        # Up to and with a character, less its own advance: kerning moves it towards the one before.
+        starts = tuple(
+            (pillow.getlength(line[:end]) - pillow.getlength(line[end - 1])) / drawn_at
+            for end in range(1, len(line) + 1)
+        )
         found = []
         for character, start in zip(line, starts, strict=True):
             if (glyph := self._glyph(character)) is not None:
