@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings
 from PIL import Image
 
 from exports.formats import FORMAT_NAMES, format_of
@@ -19,8 +18,9 @@ from exports.prismlayers.reader import Provenance, iterate_rows, parquet_files, 
 from exports.prismlayers.writer import row_of, write_prismlayers
 from layered import Box, Layer, LayeredImage, Sidecar, UserError
 from layered.codec import encode_members
+from layered.pixels import clear_hidden
 from layered.png import encode_png
-from tests.layered.strategies import boxes, tidy_pictures
+from tests.exports.designs import blob, record_of, samples, sidecar_of
 from tests.shards.samples import folder_bytes, make_sample
 
 Sample = tuple[LayeredImage, Sidecar]
@@ -133,28 +133,46 @@ def test_what_cannot_be_a_set_is_refused(tmp_path: Path) -> None:
         written(tmp_path, SAMPLES)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    pictures=st.lists(st.tuples(tidy_pictures(), boxes()), max_size=6),
-    captions=st.text(max_size=30).filter(lambda text: text.isprintable()),
-)
-def test_any_layers_and_words_survive_a_row(pictures: list[tuple[np.ndarray, Box]], captions: str) -> None:
-    layers = [
-        Layer(rgba, Box(box.x0, box.y0, box.x0 + rgba.shape[1], box.y0 + rgba.shape[0])) for rgba, box in pictures
-    ]
-    image = LayeredImage(np.full((50, 70, 3), 9, np.uint8), tuple(layers))
-    _, template = make_sample(0, layers=len(layers))
-    records = tuple(
-        record.model_copy(update={"caption": captions + "🦊", "box": tuple(layer.box.as_list())})
-        for record, layer in zip(template.layers, layers, strict=True)
-    )
-    sidecar = template.model_copy(update={"canvas": (70, 50), "layers": records, "whole_caption": captions})
-    table = pa.Table.from_pylist([row_of(sidecar, encode_members(image, sidecar))], parquet_schema(len(layers)))
-    (row,) = table.to_pylist()
-    again, described = sample_of_row(row, sidecar.id, sidecar)
+def through_a_row(image: LayeredImage, sidecar: Sidecar) -> Sample:
+    """A sample as one row of Parquet, and back."""
+    row = row_of(sidecar, encode_members(image, sidecar))
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row], parquet_schema(sidecar.layer_count)), buffer)
+    (again,) = pq.ParquetFile(buffer).read().to_pylist()
+    return sample_of_row(again, sidecar.id, sidecar)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sample=samples())
+def test_any_sample_survives_a_row(sample: Sample) -> None:
+    image, sidecar = sample
+    again, described = through_a_row(image, sidecar)
     assert_same(image, again)
-    assert described.whole_caption == captions
-    assert [record.caption for record in described.layers] == [record.caption for record in records]
+    assert described.layers == sidecar.layers
+    assert described.whole_caption == sidecar.whole_caption
+
+
+def test_sixty_layers_survive_a_row() -> None:
+    boxes = [Box(index, index, 9 + 2 * index, index + 12) for index in range(60)]
+    layers = [Layer(blob(box.size, (index, 99, 200), 0.7), box) for index, box in enumerate(boxes)]
+    image = LayeredImage(np.full((80, 90, 3), 200, np.uint8), tuple(layers))
+    sidecar = sidecar_of(image, [record_of(index, layer, f"thing {index}") for index, layer in enumerate(layers)])
+    again, _ = through_a_row(image, sidecar)
+    assert_same(image, again)
+
+
+@pytest.mark.parametrize("scene", ["opaque_scenes", "semi_transparent"])
+def test_real_layers_survive_a_row(shared_dir: Path, scene: str) -> None:
+    """Layers of published models: of the whole canvas, soft, and with colour under their transparency until cleared."""
+    for case in sorted((shared_dir / "real_layers" / scene).iterdir())[:2]:
+        base = np.array(Image.open(case / "bg.png").convert("RGB"))
+        files = sorted([*case.glob("layer_?.png"), *case.glob("fg.png")])
+        pictures = [clear_hidden(np.array(Image.open(file).convert("RGBA"))) for file in files]
+        layers = tuple(Layer(pixels, Box.canvas((pixels.shape[1], pixels.shape[0]))) for pixels in pictures)
+        image = LayeredImage(base, layers)
+        sidecar = sidecar_of(image, [record_of(index, layer, "a layer") for index, layer in enumerate(layers)])
+        again, _ = through_a_row(image, sidecar)
+        assert_same(image, again)
 
 
 def picture(size: tuple[int, int], mode: str = "RGBA", form: str = "PNG") -> dict[str, bytes]:
