@@ -199,11 +199,21 @@ def load_transformer(folder: Path) -> RegionTransformer:
     return transformer
 
 
-def save_transformer(folder: Path, transformer: RegionTransformer, dtype: torch.dtype | None = None) -> None:
-    """Writes a transformer as diffusers would write it; in its own type unless another one is given."""
+def save_transformer(
+    folder: Path,
+    transformer: RegionTransformer,
+    dtype: torch.dtype | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Writes a transformer as diffusers would write it; in its own type unless another one is given.
+
+    Args:
+        weights: instead of its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: weight.detach().cpu().to(dtype).contiguous() for name, weight in transformer.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    found = transformer.state_dict() if weights is None else weights
+    written = {name: weight.detach().cpu().to(dtype).contiguous() for name, weight in found.items()}
+    save_file(written, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     config = {"_class_name": "FluxTransformer2DModel", **asdict(transformer.config)}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 

@@ -110,7 +110,7 @@ def sample(
     return sample_batch(art, [request], settings, callback)[0]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode, whose tensors a spread model keeps and could not train on
 def sample_batch(
     art: Art,
     requests: Sequence[SampleRequest],

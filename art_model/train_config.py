@@ -132,6 +132,8 @@ class WorkersConfig(BaseModel):
         count: processes, one per GPU where `gpu` is set.
         gpu: each takes one GPU; otherwise they compute on CPUs.
         cpus: that Ray reserves for each.
+        spread: each process holds a part of every weight, of its average and of the optimiser's state (FSDP2) instead
+            of all of them; for method ``full``.
         address: of a running Ray cluster; null starts Ray on this machine.
     """
 
@@ -141,12 +143,15 @@ class WorkersConfig(BaseModel):
     count: int = Field(1, ge=1)
     gpu: bool = False
     cpus: int = Field(1, ge=1)
+    spread: bool = False
     address: str | None = None
 
     @model_validator(mode="after")
     def _is_one_inline(self) -> Self:
         if self.kind == "inline" and self.count > 1:
             raise ValueError(f"workers.kind inline is one process, not {self.count}: take ray")
+        if self.spread and self.count == 1:
+            raise ValueError("workers.spread divides a model among processes: give workers.count 2 or more")
         return self
 
 
@@ -203,6 +208,8 @@ class TrainConfig(BaseModel):
     def _fits_together(self) -> Self:
         if self.schedule.warmup > self.steps:
             raise ValueError(f"schedule.warmup {self.schedule.warmup} is above steps {self.steps}")
+        if self.workers.spread and self.method != "full":
+            raise ValueError("workers.spread is for method full: adapters are small, and so is what is kept of them")
         if self.validation.every is not None and self.validation.split == self.data.split:
             raise ValueError(f"validation.split {self.validation.split!r} is what is learnt from: name another one")
         return self

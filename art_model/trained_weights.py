@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from art_model.checkpoint import WEIGHTS_FILE, save_transformer
 from art_model.lora import add_adapter, load_adapter, merge_adapter, save_adapter
+from art_model.sharding import gathered, own_part, spread, spread_like
 from art_model.train_config import TrainConfig
 from art_model.transformer import RegionTransformer
 from layered.errors import UserError
@@ -32,8 +33,18 @@ class TrainedWeights:
         average: their average over time, or None.
     """
 
-    def __init__(self, transformer: RegionTransformer, config: TrainConfig) -> None:
-        """Prepares a transformer in place: freezes it and adds adapters, or makes all of it trainable.
+    def __init__(
+        self,
+        transformer: RegionTransformer,
+        config: TrainConfig,
+        processes: int = 1,
+        device: torch.device | None = None,
+    ) -> None:
+        """Prepares a transformer in place: freezes it and adds adapters, or makes all of it trainable, spread over the
+        processes where the configuration says so.
+
+        Args:
+            device: of this process's part of what is spread.
 
         Raises:
             UserError: when peft is wanted and not installed.
@@ -47,6 +58,9 @@ class TrainedWeights:
             self._adapter = add_adapter(transformer, config.lora, derive_seed(config.seed, "", -1, 0, "adapters"))
         else:
             transformer.float().requires_grad_(True)
+            if config.workers.spread:
+                gathered_as = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+                spread(transformer, processes, device or torch.device("cpu"), gathered_as)
         self.parameters: dict[str, nn.Parameter] = {
             name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad
         }
@@ -61,7 +75,7 @@ class TrainedWeights:
         if self.average is None or self._decay is None:
             return
         decay = min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
+        torch._foreach_lerp_(_parts(self.average), _parts(self.parameters), 1 - decay)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -69,23 +83,33 @@ class TrainedWeights:
         if self.average is None:
             yield
             return
-        own = {name: parameter.data for name, parameter in self.parameters.items()}
+        parameters = _parts(self.parameters)
+        own = [parameter.clone() for parameter in parameters]
         try:
-            for name, parameter in self.parameters.items():
-                parameter.data = self.average[name]
+            torch._foreach_copy_(parameters, _parts(self.average))
             yield
         finally:
-            for name, parameter in self.parameters.items():
-                parameter.data = own[name]
+            torch._foreach_copy_(parameters, own)
 
-    def save(self, folder: Path) -> None:
-        """Writes the weights as peft or diffusers would, and their average beside them, all exact."""
-        if self._adapter is None:
-            save_transformer(folder / TRANSFORMER_FOLDER, self.transformer)
-        else:
+    def save(self, folder: Path | None) -> None:
+        """Writes the weights as peft or diffusers would, and their average beside them, all exact.
+
+        Args:
+            folder: None in all processes but one; where weights are spread, all of them must take part.
+        """
+        self._save_transformer(folder)
+        if self._adapter is not None and folder:
             save_adapter(folder / ADAPTER_FOLDER, self._adapter)
         if self.average is not None:
-            save_file({name: each.contiguous().cpu() for name, each in self.average.items()}, folder / AVERAGE_FILE)
+            average = gathered(self.average, keep=folder is not None)
+            if folder:
+                save_file(average, folder / AVERAGE_FILE)
+
+    def _save_transformer(self, folder: Path | None, dtype: torch.dtype | None = None) -> None:
+        if self._adapter is None:
+            weights = gathered(self.transformer.state_dict(), keep=folder is not None)
+            if folder:
+                save_transformer(folder / TRANSFORMER_FOLDER, self.transformer, dtype, weights)
 
     @torch.no_grad()
     def load(self, folder: Path) -> None:
@@ -93,26 +117,38 @@ class TrainedWeights:
         try:
             if self._adapter is None:
                 stored = load_file(folder / TRANSFORMER_FOLDER / WEIGHTS_FILE)
-                self.transformer.load_state_dict(stored)
+                there = self.transformer.state_dict()
+                parts = {name: spread_like(weight, there.get(name, weight)) for name, weight in stored.items()}
+                self.transformer.load_state_dict(parts)
             else:
                 load_adapter(folder / ADAPTER_FOLDER, self._adapter)
             if self.average is not None:
                 averages = load_file(folder / AVERAGE_FILE)
                 for name, average in self.average.items():
-                    average.copy_(averages[name])
+                    own_part(average).copy_(own_part(spread_like(averages[name], average)))
         except (OSError, KeyError, RuntimeError, SafetensorError) as error:
             raise UserError(
                 f"{folder} cannot be loaded ({' '.join(str(error).split())[:200]}): remove it, and the training goes "
                 "on from the checkpoint before it"
             ) from error
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path | None) -> None:
         """Writes the averaged transformer as diffusers would, in the type it was stored in, and the adapters beside it.
 
         The training is over then: adapters are merged into the model in memory.
+
+        Args:
+            folder: as `save` takes it.
         """
         with self.averaged():
-            if self._adapter is not None:
+            if self._adapter is None:
+                self._save_transformer(folder, self._stored_as)
+            elif folder:
                 save_adapter(folder / ADAPTER_FOLDER, self._adapter)
                 merge_adapter(self._adapter)
-            save_transformer(folder / TRANSFORMER_FOLDER, self.transformer, self._stored_as)
+                save_transformer(folder / TRANSFORMER_FOLDER, self.transformer, self._stored_as)
+
+
+def _parts(tensors: Mapping[str, Tensor]) -> list[Tensor]:
+    """What this process holds of each tensor."""
+    return [own_part(tensor.detach()) for tensor in tensors.values()]

@@ -27,6 +27,7 @@ from art_model.noise import NoiseMeasures
 from art_model.objective import class_losses, summed_loss
 from art_model.optimizers import build_optimizer, rate_at, set_rate
 from art_model.questions import CLASSES
+from art_model.sharding import whole
 from art_model.train_config import TrainConfig
 from art_model.trained_weights import TrainedWeights
 from art_model.training_batches import DesignSource, Prefetcher, TrainingBatch
@@ -95,7 +96,7 @@ def train(job: TrainingJob, world: World | None = None, say: Callable[[str], Non
 class _Training:
     def __init__(self, job: TrainingJob, world: World, say: Callable[[str], None]) -> None:
         self.job, self.config, self.world = job, job.config, world
-        self.weights = TrainedWeights(job.transformer, self.config)
+        self.weights = TrainedWeights(job.transformer, self.config, world.size, world.device)
         transformer = job.transformer.to(world.device)
         if self.weights.average is not None:
             self.weights.average = {name: each.to(world.device) for name, each in self.weights.average.items()}
@@ -109,7 +110,7 @@ class _Training:
             for block in (*transformer.transformer_blocks, *transformer.single_transformer_blocks):
                 block.compile(dynamic=True)
         self.model: nn.Module = transformer
-        if world.size > 1:
+        if world.size > 1 and not self.config.workers.spread:
             self.model = nn.parallel.DistributedDataParallel(transformer, gradient_as_bucket_view=True)
         self.order = BatchOrder(job.train.lengths, self.config.seed, self.config.tokens, world.size)
         self.class_weights = self.config.weights.tensor()
@@ -142,10 +143,8 @@ class _Training:
                 self._report(meter)
             if self._is_due(self.config.validation.every):
                 self._tell_of_held_out()
-            if self.world.rank == 0 and (
-                self._is_due(self.config.checkpoints.every) or self.progress.best == self.progress.step
-            ):
-                self.checkpoints.save(self.weights, self.optimizer, self.progress)
+            if self._is_due(self.config.checkpoints.every) or self.progress.best == self.progress.step:
+                self._save()
             meter.begin()
         if self.log:
             self.log.close()
@@ -168,9 +167,9 @@ class _Training:
                 torch.autograd.backward(loss)
             meter.add(batch, losses.detach(), float(loss.detach()))
             self.measures.merge(batch.measures)
-        norm = nn.utils.clip_grad_norm_(
-            list(self.weights.parameters.values()), self.config.optimizer.clip or math.inf, error_if_nonfinite=False
-        )
+        parameters = list(self.weights.parameters.values())
+        clip = self.config.optimizer.clip or math.inf
+        norm = whole(nn.utils.clip_grad_norm_(parameters, clip, error_if_nonfinite=False))
         if not math.isfinite(float(norm)) or not math.isfinite(meter.loss):
             raise self._diverged(step, float(norm))
         meter.norm = float(norm)
@@ -180,6 +179,12 @@ class _Training:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.weights.update_average(step)
+
+    def _save(self) -> None:
+        if self.world.rank == 0:
+            self.checkpoints.save(self.weights, self.optimizer, self.progress)
+        elif self.config.workers.spread:
+            self.checkpoints.give(self.weights, self.optimizer)
 
     def _diverged(self, step: int, norm: float) -> FailedWorkError:
         steps = self.checkpoints.steps()
@@ -194,9 +199,10 @@ class _Training:
         return every is not None and (step % every == 0 or step == self.config.steps)
 
     def _held_out(self) -> list[Any]:
-        """Held-out designs; the first process looks at them, the others wait for it at the next gradient."""
+        """Held-out designs; the first process looks at them, the others wait for it at the next gradient. Where the
+        model is spread, all of them look."""
         config, source = self.config.validation, self.job.held_out
-        if config.every is None or source is None or self.log is None:
+        if config.every is None or source is None or (self.log is None and not self.config.workers.spread):
             return []
         if config.pictures:
             shown = held_out_designs(source, config.pictures)
@@ -204,7 +210,7 @@ class _Training:
         return held_out_designs(source, config.designs)
 
     def _tell_of_held_out(self) -> None:
-        if not self.held_out or self.log is None:
+        if not self.held_out:
             return
         config, step = self.config.validation, self.progress.step
         self.job.transformer.eval()
@@ -216,17 +222,17 @@ class _Training:
         self.job.transformer.train()
         scalars = loss_scalars(losses, config.times)
         asked = ~losses.isnan().all(0)
-        whole = float((losses.nanmean(0) * self.class_weights)[asked].sum())
-        self.log.scalars(
-            step, {f"held_out/{name}": value for name, value in scalars.items()} | {"held_out/loss": whole}
-        )
+        loss = float((losses.nanmean(0) * self.class_weights)[asked].sum())
+        self.progress = replace(self.progress, curve=(*self.progress.curve, (step, loss)))
+        if self.log is None:
+            return
+        self.log.scalars(step, {f"held_out/{name}": value for name, value in scalars.items()} | {"held_out/loss": loss})
         parts = " ".join(f"{name} {scalars[name]:.4f}" for name in CLASSES)
-        self.log.line(f"step {step} held out: loss {whole:.4f} ({parts})")
+        self.log.line(f"step {step} held out: loss {loss:.4f} ({parts})")
         if picture is not None:
             self.log.picture(step, "held_out", picture)
             (self.out / PICTURES).mkdir(exist_ok=True)
             Image.fromarray(picture).save(self.out / PICTURES / f"step-{step:08d}.png")
-        self.progress = replace(self.progress, curve=(*self.progress.curve, (step, whole)))
 
     def _report(self, meter: _Meter) -> None:
         scalars = meter.scalars()
@@ -248,7 +254,7 @@ class _Training:
         return torch.autocast(self.world.device.type, torch.bfloat16, enabled=enabled)
 
     def _unsynchronised(self, micro: int) -> AbstractContextManager[Any]:
-        """Gradients are exchanged with the last batch of a step alone."""
+        """Gradients are exchanged with the last batch of a step alone; spread ones with each, for want of room."""
         if isinstance(self.model, nn.parallel.DistributedDataParallel) and micro < self.config.accumulation - 1:
             return self.model.no_sync()
         return nullcontext()

@@ -91,7 +91,11 @@ def run_training(
         facts={"designs": data.facts.digest, "base": _hash_of(transformer_folder)},
     )
     trained = train(job, world, say)
-    return export_model(config, data, trained) if world.rank == 0 else None
+    if world.rank == 0:
+        return export_model(config, data, trained)
+    if config.workers.spread:
+        trained.weights.export(None)  # its parts of what the first process writes
+    return None
 
 
 def export_model(config: TrainConfig, data: TrainingData, trained: Trained) -> Path:

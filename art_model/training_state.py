@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from art_model.sharding import spread_like, whole
 from art_model.trained_weights import TrainedWeights
 from layered.errors import UserError
 
@@ -76,7 +77,10 @@ class Checkpoints:
         return self.folder / f"step-{step:08d}"
 
     def save(self, weights: TrainedWeights, optimizer: torch.optim.Optimizer, progress: Progress) -> Path:
-        """Writes a checkpoint, then removes those that are no longer kept."""
+        """Writes a checkpoint, then removes those that are no longer kept.
+
+        Where weights are spread, the other processes call `give` meanwhile.
+        """
         target, temporary = self.path(progress.step), self.folder / f".step-{progress.step:08d}"
         for leftover in self.folder.glob(".step-*"):
             shutil.rmtree(leftover)
@@ -90,6 +94,11 @@ class Checkpoints:
         temporary.replace(target)
         self._prune(progress)
         return target
+
+    def give(self, weights: TrainedWeights, optimizer: torch.optim.Optimizer) -> None:
+        """This process's parts of spread weights, for the one that saves them."""
+        weights.save(None)
+        save_optimizer(None, optimizer, list(weights.parameters))
 
     def load(self, weights: TrainedWeights, optimizer: torch.optim.Optimizer) -> Progress:
         """Fills weights and optimiser from the newest checkpoint; without one, the beginning.
@@ -120,34 +129,39 @@ class Checkpoints:
                 shutil.rmtree(self.path(step))
 
 
-def save_optimizer(folder: Path, optimizer: torch.optim.Optimizer, names: Sequence[str]) -> dict[str, Any]:
+def save_optimizer(folder: Path | None, optimizer: torch.optim.Optimizer, names: Sequence[str]) -> dict[str, Any]:
     """Writes an optimiser's tensors and returns its numbers, which JSON holds exactly.
 
     Args:
+        folder: None to take part in putting spread tensors together without writing them.
         names: of its parameters, in order.
     """
-    whole = optimizer.state_dict()
+    state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
     slots: dict[str, dict[str, Any]] = {}
-    for index, values in whole["state"].items():
-        for slot, value in values.items():
+    for index, values in state["state"].items():
+        for slot, found in values.items():
             key = f"{names[index]}/{slot}"
+            value = whole(found) if isinstance(found, Tensor) else found
+            if folder is None:
+                continue
             if not isinstance(value, Tensor):
                 slots.setdefault(names[index], {})[slot] = value
             elif type(value) is Tensor:
-                tensors[key] = value
+                tensors[key] = value.detach().cpu().contiguous()
             else:  # 8-bit state consists of several tensors
                 inner, context = value.__tensor_flatten__()  # type: ignore[attr-defined]
-                tensors |= {f"{key}/{name}": getattr(value, name) for name in inner}
+                tensors |= {f"{key}/{name}": getattr(value, name).cpu().contiguous() for name in inner}
                 slots.setdefault(names[index], {})[slot] = {"signed": context[0]}
-    save_file({name: each.detach().contiguous().cpu() for name, each in tensors.items()}, folder / OPTIMIZER_FILE)
+    if folder:
+        save_file(tensors, folder / OPTIMIZER_FILE)
     groups = [
         {
             name: value.item() if isinstance(value, Tensor) else value
             for name, value in group.items()
             if name != "params"
         }
-        for group in whole["param_groups"]
+        for group in state["param_groups"]
     ]
     return {"groups": groups, "slots": slots}
 
@@ -157,6 +171,7 @@ def load_optimizer(
 ) -> None:
     """Takes back what `save_optimizer` wrote. Raises UserError when the file is missing, broken or does not fit."""
     places = {name: index for index, name in enumerate(names)}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     try:
         parts: dict[tuple[str, str], dict[str, Tensor]] = {}
@@ -165,7 +180,9 @@ def load_optimizer(
             if inner:
                 parts.setdefault((name, slot), {})[inner[0]] = tensor
             else:
-                state.setdefault(places[name], {})[slot] = tensor
+                parameter = parameters[places[name]]
+                kept = spread_like(tensor, parameter) if tensor.shape == parameter.shape else tensor
+                state.setdefault(places[name], {})[slot] = kept
         for name, slots in numbers["slots"].items():
             for slot, value in slots.items():
                 if (name, slot) in parts:

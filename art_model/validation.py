@@ -30,7 +30,7 @@ from layered.rendering import contact_sheet
 _TILE = 128
 
 
-@torch.inference_mode()
+@torch.no_grad()  # see `sample_batch`
 def held_out_losses(
     transformer: nn.Module,
     designs: Sequence[CachedDesign],
