@@ -50,7 +50,9 @@ export class Browse {
       this.#rows = new Rows(query, total, {
         onLoad: () => this.grid.draw(),
         onError: (error) => say(error.message, 'error'),
+        renew: async () => (await api.query(request(filter))).query,
       });
+      this.grid.hidesFlags = this.session.queues.some(({ name, hides_scores }) => hides_scores && name === filter.queue);
       this.#news = 0;
       this.grid.show(this.#rows);
       this.#drawProgress();
@@ -65,10 +67,13 @@ export class Browse {
     }
   }
 
-  /** Changes what is known of a sample. */
-  patch(id, change) {
-    this.#rows?.patch(id, change);
+  /** Shows what stands for a sample; returns whether that is something else than before, as far as it is known. */
+  patch(id, { verdict, reasons }) {
+    const before = this.#rows?.get(this.#rows.indexOf(id));
+    const different = before?.verdict !== verdict;
+    this.#rows?.patch(id, { verdict, reasons });
     this.grid.refresh();
+    return different;
   }
 
   /** Others have decided: the query is asked again when the person wants it. */

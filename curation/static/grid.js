@@ -1,6 +1,7 @@
 // The grid of thumbnails: only what is seen, and a little ahead, exists as elements.
 
 import { h, replace } from './dom.js';
+import { say } from './store.js';
 import { flagsText, verdictBadge, verdictName } from './verdicts.js';
 
 const GAP = 10;
@@ -10,6 +11,7 @@ const ROWS_AHEAD = 10;
 const ROWS_BEHIND = 3;
 // Browsers cap the height of an element, Firefox first; above this, scrolling is scaled.
 const TALLEST = 16_000_000;
+const LONGEST_RANGE = 5000;
 
 /**
  * A listbox of samples. Calls `onOpen(index)`, `onSelect()` and `onActive(index)`.
@@ -20,6 +22,7 @@ export class Grid {
   selected = new Set();
   allSelected = false; // then `selected` holds the exceptions
   active = 0;
+  hidesFlags = false; // in a queue whose scores stay hidden until a sample is decided
   #rows = null;
   #cells = new Map(); // index → cell
   #spare = [];
@@ -207,11 +210,13 @@ export class Grid {
       return;
     }
     const selected = this.isSelected(row.id);
+    const flagged = !row.passed && !this.hidesFlags;
+    const flags = flagged ? flagsText(row) : '';
     element.setAttribute('aria-selected', String(selected));
-    element.setAttribute('aria-label', describe(row));
+    element.setAttribute('aria-label', describe(row, flags));
     element.dataset.id = row.id;
     element.dataset.verdict = row.verdict ?? '';
-    element.title = [row.id, row.style, flagsText(row)].filter(Boolean).join(' · ');
+    element.title = [row.id, row.style, flags].filter(Boolean).join(' · ');
     cell.tick.textContent = selected ? '✓' : '';
     if (row.thumb && image.getAttribute('src') !== row.thumb) {
       element.dataset.state = 'loading';
@@ -222,7 +227,7 @@ export class Grid {
       verdictBadge(row.verdict),
       h('span', { class: 'cell-id' }, row.id),
       row.duplicates !== undefined && row.duplicates !== null ? h('span', { class: 'cell-twin' }, '≈') : null,
-      row.passed ? null : h('span', { class: 'cell-flag' }, '⚑'),
+      flagged ? h('span', { class: 'cell-flag' }, '⚑') : null,
       h('span', { class: 'cell-layers' }, row.layers),
     );
   }
@@ -237,11 +242,18 @@ export class Grid {
     this.activate(index);
   }
 
-  #extend(index) {
+  async #extend(index) {
     const [from, to] = [Math.min(this.#anchor, index), Math.max(this.#anchor, index)];
-    for (let place = from; place <= to; place++) {
-      const row = this.#rows.get(place);
-      if (row && !this.isSelected(row.id)) this.allSelected ? this.selected.delete(row.id) : this.selected.add(row.id);
+    if (to - from >= LONGEST_RANGE) {
+      say(`A range may have ${LONGEST_RANGE.toLocaleString('en')} samples. To decide about more, filter and select all.`);
+      return;
+    }
+    const rows = this.#rows;
+    const chosen = await rows.range(from, to + 1);
+    if (rows !== this.#rows) return;
+    for (const { id } of chosen) {
+      if (this.allSelected) this.selected.delete(id);
+      else this.selected.add(id);
     }
     this.refresh();
     this.onSelect();
@@ -285,7 +297,7 @@ function newCell() {
   return { element, image, tick, foot, row: undefined };
 }
 
-function describe(row) {
+function describe(row, flags) {
   const layers = row.layers === 1 ? '1 layer' : `${row.layers} layers`;
-  return [row.id, row.style, layers, verdictName(row.verdict), flagsText(row)].filter(Boolean).join(', ');
+  return [row.id, row.style, layers, verdictName(row.verdict), flags].filter(Boolean).join(', ');
 }

@@ -41,18 +41,21 @@ async function start() {
 
 function join(session, keymap, help) {
   document.title = `${session.run.name} · review`;
-  const own = new Set(); // what was decided here comes back as news for all
   const changed = (id, layer, standing) => {
-    own.add(id);
-    if (layer === WHOLE) browse.patch(id, { verdict: standing.verdict, reasons: standing.reasons ?? [] });
+    if (layer === WHOLE) browse.patch(id, standing);
     viewer.update(id, layer, standing);
+  };
+  // What the server says of samples; returns how many of them look different now.
+  const take = (samples) => {
+    const settled = Object.entries(samples).filter(([id]) => !outbox.waitsFor(id)); // others have changed here since
+    return settled.filter(([id, standing]) => {
+      viewer.acknowledged(id);
+      return browse.patch(id, standing);
+    }).length;
   };
   const outbox = new Outbox(session.run.path, {
     onAccepted: (samples) => {
-      for (const [id, standing] of Object.entries(samples)) {
-        browse.patch(id, { verdict: standing.verdict, reasons: standing.reasons });
-        viewer.acknowledged(id);
-      }
+      take(samples);
       browse.refreshQueues();
     },
     onRefused: (message, event) => say(`The decision on ${event.sample_id} was refused: ${message}`, 'error'),
@@ -69,14 +72,6 @@ function join(session, keymap, help) {
   });
   const browse = new Browse({ session, keymap, deciding, outbox, reasons, viewer });
   const team = new Team(part('team'), session, outbox, () => browse.reload());
-  for (const view of ['grid', 'viewer']) {
-    keymap.on(view, {
-      help: () => help.open(),
-      team: () => team.open(),
-      undo: () => again(deciding.undo(), 'Nothing to undo.', 'Taken back.'),
-      redo: () => again(deciding.redo(), 'Nothing to do again.', 'Done again.'),
-    });
-  }
   const again = async (step, nothing, done) => {
     try {
       const ids = await step;
@@ -86,15 +81,19 @@ function join(session, keymap, help) {
       say(error.message, 'error');
     }
   };
+  for (const view of ['grid', 'viewer']) {
+    keymap.on(view, {
+      help: () => help.open(),
+      team: () => team.open(),
+      undo: () => again(deciding.undo(), 'Nothing to undo.', 'Taken back.'),
+      redo: () => again(deciding.redo(), 'Nothing to do again.', 'Done again.'),
+    });
+  }
   listen({
     decisions: ({ samples, count }) => {
-      const others = Object.entries(samples).filter(([id]) => !own.has(id));
-      for (const [id, standing] of others) {
-        browse.patch(id, { verdict: standing.verdict, reasons: standing.reasons });
-        viewer.acknowledged(id);
-      }
+      const different = take(samples);
       // Of a large bulk only the first samples are named.
-      browse.newsOf(others.length ? others.length + count - Object.keys(samples).length : 0);
+      if (different) browse.newsOf(different + count - Object.keys(samples).length);
     },
     run: (run) => browse.runGrew(run),
     resync: () => browse.reload(),

@@ -48,6 +48,11 @@ export class Outbox {
     return complete;
   }
 
+  /** Whether the server has not acknowledged something about a sample. */
+  waitsFor(id) {
+    return this.#waiting.some(({ event }) => event.sample_id === id);
+  }
+
   /** Resolves when everything put so far is acknowledged, or when the server is out of reach. */
   settled() {
     return new Promise((resolve) => {

@@ -28,9 +28,10 @@ export class Preloader {
     for (const id of ids) this.entry(id).promise.catch(() => {}); // whoever opens it is told
   }
 
-  /** The next `entry` asks the server again. */
-  forget(id) {
-    this.#entries.delete(id);
+  /** The entry of a sample that is loaded, or undefined. */
+  known(id) {
+    const entry = this.#entries.get(id);
+    return entry?.detail ? entry : undefined;
   }
 
   #start(id) {

@@ -11,10 +11,14 @@ export class Rows {
   #places = new Map(); // sample id → index, of fetched rows
   #awaited = new Set(); // pages that a caller of `row` waits for
 
-  /** @param onLoad called whenever rows have arrived or changed; @param onError with an ApiError. */
-  constructor(query, total, { onLoad, onError }) {
+  /**
+   * @param onLoad called whenever rows have arrived or changed; @param onError with an ApiError.
+   * @param renew asks the query again and gives its new name: the server keeps only the last few.
+   */
+  constructor(query, total, { onLoad, onError, renew }) {
     this.query = query;
     this.total = total;
+    this.renew = renew;
     this.onLoad = onLoad;
     this.onError = onError;
   }
@@ -57,6 +61,13 @@ export class Rows {
     return this.get(index);
   }
 
+  /** The rows of `start` … `end` (exclusive), fetched if need be. */
+  async range(start, end) {
+    const rows = [];
+    for (let index = start; index < end; index++) rows.push(this.get(index) ?? (await this.row(index)));
+    return rows.filter(Boolean);
+  }
+
   /** Changes fields of one sample's row where it is known. */
   patch(id, change) {
     const row = this.get(this.indexOf(id));
@@ -72,7 +83,7 @@ export class Rows {
     const request = new AbortController();
     this.#loading.set(page, request);
     try {
-      const { rows } = await api.rows(this.query, page * PAGE, PAGE, request.signal);
+      const rows = await this.#ask(page, request.signal);
       this.#pages.set(page, rows);
       rows.forEach((row, offset) => this.#places.set(row.id, page * PAGE + offset));
       this.#dropOldest();
@@ -81,6 +92,17 @@ export class Rows {
       if (error.name !== 'AbortError') this.onError(error);
     } finally {
       if (this.#loading.get(page) === request) this.#loading.delete(page);
+    }
+  }
+
+  async #ask(page, signal) {
+    const { query } = this;
+    try {
+      return (await api.rows(query, page * PAGE, PAGE, signal)).rows;
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      if (query === this.query) this.query = await this.renew();
+      return (await api.rows(this.query, page * PAGE, PAGE, signal)).rows;
     }
   }
 

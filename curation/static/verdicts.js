@@ -19,9 +19,8 @@ export function verdictBadge(verdict) {
   return known ? h('span', { class: `badge ${known.name}`, role: 'img', 'aria-label': known.title }, known.sign) : null;
 }
 
-/** Why a row of the grid did not pass the filters, or an empty string. */
+/** Why a row of the grid did not pass the filters. */
 export function flagsText(row) {
-  if (row.passed) return '';
   return row.flags?.length ? `flagged: ${row.flags.join(', ')}` : 'flagged';
 }
 

@@ -130,36 +130,26 @@ export class Viewer {
     if (this.id !== id && this.#order.find(id)) await this.#show();
   }
 
-  /** What was decided elsewhere, taken back or acknowledged about a sample: `{verdict, …}` of a layer or the whole. */
+  /** What stands from now on for a sample, or for one of its layers: `{verdict, reasons, rating, caption}`. */
   update(id, layer, standing) {
-    if (this.#entry?.detail.id !== id) {
-      this.preloader.forget(id);
-      return;
-    }
-    const { detail } = this.#entry;
+    const entry = this.preloader.known(id);
+    if (!entry) return;
+    const { detail } = entry;
     const target = layer === WHOLE ? detail : detail.layers.find(({ index }) => index === layer);
     if (!target) return;
     const { verdict, reasons, rating, caption } = standing;
-    Object.assign(target, {
-      verdict,
-      reasons: reasons ?? [],
-      rating: rating ?? target.rating ?? null,
-      new_caption: caption ?? target.new_caption,
-    });
-    this.#redraw();
+    Object.assign(target, { verdict, reasons, rating, new_caption: caption });
+    if (entry === this.#entry) this.#redraw();
   }
 
   /** The server has taken in decisions on a sample: the trail, and what was hidden until then, are asked for again. */
   async acknowledged(id) {
-    if (this.id !== id || !this.isOpen) {
-      this.preloader.forget(id);
-      return;
-    }
-    const entry = this.#entry;
+    const entry = this.preloader.known(id);
+    if (!entry) return;
     const detail = await api.sample(id, this.queue).catch(() => null); // the outbox tells when the server is gone
-    if (!detail || entry !== this.#entry || detail.version !== entry.detail.version) return;
+    if (!detail || detail.version !== entry.detail.version || this.deciding.outbox.waitsFor(id)) return;
     Object.assign(entry.detail, detail);
-    this.#redraw();
+    if (entry === this.#entry) this.#redraw();
   }
 
   async #show(pressed = performance.now()) {
