@@ -159,9 +159,7 @@ async def _rows(request: Request) -> Response:
     result = review.results.get(request.path_params["name"])
     start = number_of(request, "start", 0, len(result.rows))
     rows = result.rows[start : start + number_of(request, "count", 100, MOST_ROWS)].tolist()
-    unknown = [row for row in rows if not review.library.knows_canvas(row)]
-    if unknown:
-        await run_sync(lambda: [review.library.canvas(row) for row in unknown])
+    await run_sync(review.library.look_ahead, rows)
     return answer({"start": start, "total": len(result.rows), "rows": [_row_json(review, row) for row in rows]})
 
 

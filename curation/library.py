@@ -11,10 +11,12 @@ import re
 import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,6 +41,13 @@ PNG_HEADER_SIZE: Final = 33
 IMAGE_MEMBER: Final = re.compile(r"(base_image|whole_image|merged_image|layer_\d{2})\.png")
 
 _KEPT_CHUNKS: Final = 48
+_MOST_KEPT_BYTES: Final = 32 * 1024**2
+"""Of thumbnails that were read before they were asked for."""
+
+_MOST_BETWEEN: Final = 4096
+"""Bytes between two files that are cheaper to read along than to ask twice for."""
+
+_READERS: Final = 24
 _RUN_IS_BEING_MADE_ANEW: Final = "the run has changed under the page: reload it"
 
 
@@ -82,7 +91,10 @@ class Library:
         self._known: dict[ChunkRevision, str] = {}
         self._passes: dict[ChunkRevision, list[str]] = {}
         self._versions: list[str] = []
-        self._canvases: dict[int, Size] = {}
+        self._canvases = np.empty((0, 2), np.int32)
+        self._thumbnails: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._thumbnail_bytes = 0
+        self._readers = ThreadPoolExecutor(_READERS, "look-ahead")
         self._chunks: OrderedDict[str, dict[str, SampleFiles]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -127,7 +139,7 @@ class Library:
         self._known, self._passes = news.versions, news.passes
         with self._lock:
             self._chunks.clear()
-        self._canvases.clear()
+        self._canvases = np.full((len(self.columns), 2), -1, np.int32)
         return changed
 
     def row(self, sample_id: str) -> int:
@@ -147,26 +159,31 @@ class Library:
             return None
         return f"/thumb/{self.version(row)}/{self.columns.ids[row]}/{name}.webp"
 
-    def knows_canvas(self, row: int) -> bool:
-        """Whether `canvas` can answer without reading."""
-        return row in self._canvases
+    def look_ahead(self, rows: Iterable[int]) -> None:
+        """Reads what the grid is about to show: canvases, and thumbnails into memory.
+
+        Both lie side by side in a chunk and are read at once, many samples at a time: where each read takes tens of
+        milliseconds, as from an object store, a grid that asked for them one by one could not be scrolled.
+        """
+        unknown = [row for row in rows if self._canvases[row, 0] < 0]
+        if unknown:
+            list(self._readers.map(self._peek, unknown))
 
     def canvas(self, row: int) -> Size:
         """Width and height by the header of the whole image's PNG; (0, 0) where that is damaged."""
-        known = self._canvases.get(row)
-        if known is None:
-            offset, size = self.columns.whole[row].tolist()
-            place = Place(self._commit(row).tar, offset, min(size, PNG_HEADER_SIZE))
-            try:
-                known = png_size(self.read_bytes(place))
-            except RequestError:
-                known = (0, 0)
-            self._canvases[row] = known
-        return known
+        if self._canvases[row, 0] < 0:
+            self._peek(row)
+        width, height = self._canvases[row].tolist()
+        return width, height
 
     def thumbnail(self, version: str, sample_id: str, name: str) -> bytes:
         """The WebP bytes of the whole image's thumbnail (``whole``) or of a layer's (``00``)."""
         row = self._current(version, sample_id)
+        with self._lock:
+            known = self._thumbnails.get((version, row)) if name == "whole" else None
+        if known is not None:
+            check_webp(known)
+            return known
         if name == "whole":
             offset, size = self.columns.thumb[row].tolist()
             place = Place(self._commit(row).tar, offset, size)
@@ -232,6 +249,33 @@ class Library:
         if len(content) != place.size:
             raise RequestError(422, f"{place.tar} is shorter than its record says: layerprism verify names the damage")
         return content
+
+    def _peek(self, row: int) -> None:
+        """Reads the whole image's thumbnail and the header of its PNG, in one go where they are neighbours."""
+        tar = self._commit(row).tar
+        (thumb, thumb_size), (whole, whole_size) = self.columns.thumb[row].tolist(), self.columns.whole[row].tolist()
+        header_size = min(whole_size, PNG_HEADER_SIZE)
+        neighbours = 0 < thumb_size <= MOST_THUMBNAIL_BYTES and 0 <= whole - (thumb + thumb_size) <= _MOST_BETWEEN
+        try:
+            if neighbours:
+                content = self.read_bytes(Place(tar, thumb, whole + header_size - thumb))
+                self._keep_thumbnail(row, content[:thumb_size])
+                header = content[len(content) - header_size :]
+            else:
+                header = self.read_bytes(Place(tar, whole, header_size))
+            self._canvases[row] = png_size(header)
+        except RequestError:
+            self._canvases[row] = 0
+
+    def _keep_thumbnail(self, row: int, content: bytes) -> None:
+        key = (self.version(row), row)
+        with self._lock:
+            if key in self._thumbnails:
+                return
+            self._thumbnails[key] = content
+            self._thumbnail_bytes += len(content)
+            while self._thumbnail_bytes > _MOST_KEPT_BYTES:
+                self._thumbnail_bytes -= len(self._thumbnails.popitem(last=False)[1])
 
     def _current(self, version: str, sample_id: str) -> int:
         row = self.row(sample_id)
