@@ -251,7 +251,8 @@ def export(
     format_: Annotated[str, typer.Option("--format", "-f", help="psd, ora, svg, pptx, webp, coco, png, prismlayers.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; for one sample also the file.")],
     select: Annotated[
-        Path | None, typer.Option(help="Samples by name: a text file, or CSV or Parquet with a column sample_id.")
+        Path | None,
+        typer.Option(help="Which: ids in a text file, a CSV or Parquet with sample_id, or a JSON query of a run."),
     ] = None,
     key: Annotated[list[str] | None, typer.Option(help="One sample by name; may be given several times.")] = None,
     outlines: Annotated[bool, typer.Option(help="SVG: texts as outlines instead of text with its font.")] = False,

@@ -96,7 +96,7 @@ def export(path: Path, name: str, out: Path, options: ExportOptions, console: Co
     keys = (*options.keys, *([key] if key else ()))
     chosen = bool(keys or options.select)
     source = open_source(folder, whole_run=chosen)
-    ids = chosen_ids(source, options.select, keys)
+    ids = chosen_ids(folder, source, options.select, keys)
     place = _Place(folder, chosen)
     exported = Exported(out)
     if not isinstance(file_format, SampleFormat):

@@ -71,11 +71,13 @@ def changed_at(path: Path, sample_id: str) -> float:
     return sidecar.stat().st_mtime if sidecar.is_file() else 0.0
 
 
-def chosen_ids(source: Source, select: Path | None, keys: Sequence[str]) -> list[str]:
+def chosen_ids(path: Path, source: Source, select: Path | None, keys: Sequence[str]) -> list[str]:
     """The samples to export, in the source's order: those named, else all.
 
     Args:
-        select: a file that names them: text with one id a line, or CSV or Parquet with a column ``sample_id``.
+        path: of the source.
+        select: a file that names them: text with one id a line, CSV or Parquet with a column ``sample_id``, or, of a
+            run, a query of the review page as JSON.
         keys: more of them.
 
     Raises:
@@ -86,12 +88,21 @@ def chosen_ids(source: Source, select: Path | None, keys: Sequence[str]) -> list
         if not known:
             raise UserError("there is no sample to export")
         return known
-    wanted = dict.fromkeys([*keys, *(read_ids(select) if select else ())])
+    selected = _selected(path, select) if select else []
+    wanted = {*keys, *selected}
     if not wanted:
-        raise UserError(f"{select} names no sample: one id a line is needed")
-    if strangers := wanted.keys() - set(known):
+        raise UserError(f"{select} names no sample")
+    if strangers := wanted - set(known):
         raise UserError(f"there is no sample {min(strangers)} among {len(known)}: layerprism inspect lists them")
     return [sample_id for sample_id in known if sample_id in wanted]
+
+
+def _selected(path: Path, select: Path) -> list[str]:
+    if select.suffix == ".json":
+        from pipeline.export_query import queried_ids
+
+        return queried_ids(path, select)
+    return read_ids(select)
 
 
 def read_ids(path: Path) -> list[str]:

@@ -109,17 +109,22 @@ def open_review(path: Path, options: ReviewOptions) -> Review:
             raise UserError(f"--queue: {error}") from error
     run = RunDirectory.open(path)
     filters = filters_of_run(run.info)
-    library = Library(
-        run,
-        filters.thresholds() if filters else {},
-        functools.partial(_combined, filters.combined) if filters and filters.combined.enabled else None,
-    )
     grouper = None
     if filters and filters.duplicates.enabled:
         grouper = functools.partial(originals_of_hashes, max_distance=filters.duplicates.max_distance)
     name = str(run.info.get("config", {}).get("name", path.name))
     settings = ReviewSettings(name, options.reviewer or _login_name(), options.overlap, options.queue)
-    return Review(library, DecisionStore(store_path(run)), settings, grouper)
+    return Review(library_of(run), DecisionStore(store_path(run)), settings, grouper)
+
+
+def library_of(run: RunDirectory) -> Library:
+    """The samples of a run with the thresholds that it would be published with; nothing is read yet."""
+    filters = filters_of_run(run.info)
+    return Library(
+        run,
+        filters.thresholds() if filters else {},
+        functools.partial(_combined, filters.combined) if filters and filters.combined.enabled else None,
+    )
 
 
 def _open(address: Address, options: ReviewOptions, console: Console) -> None:
