@@ -41,6 +41,7 @@ MOST_ROWS: Final = 500
 MOST_NEXT: Final = 50
 
 _MEDIA_TYPES: Final[Mapping[Format, str]] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
+_BLIND: Final = {"passed": None, "verdict": None, "reasons": []}
 _LAYER_THUMBNAIL: Final = re.compile(r"whole|\d{2}")
 
 
@@ -160,7 +161,11 @@ async def _rows(request: Request) -> Response:
     start = number_of(request, "start", 0, len(result.rows))
     rows = result.rows[start : start + number_of(request, "count", 100, MOST_ROWS)].tolist()
     await run_sync(review.library.look_ahead, rows)
-    return answer({"start": start, "total": len(result.rows), "rows": [_row_json(review, row) for row in rows]})
+    shown = [_row_json(review, row) for row in rows]
+    if result.blind:
+        reviewer = reviewer_of(request)
+        shown = [row if review.decided_in(row["id"], result.blind, reviewer) else row | _BLIND for row in shown]
+    return answer({"start": start, "total": len(result.rows), "rows": shown})
 
 
 async def _histogram(request: Request) -> Response:
@@ -169,7 +174,10 @@ async def _histogram(request: Request) -> Response:
     values = review.columns.worst.get(name)
     if values is None:
         raise bad_request(f"there is no score {name[:64]!r}")
-    found = histogram(review.results.get(request.path_params["name"]).rows, values)
+    result = review.results.get(request.path_params["name"])
+    if result.blind:
+        raise bad_request(f"the queue {result.blind} hides scores until a sample is decided")
+    found = histogram(result.rows, values)
     threshold = review.columns.thresholds.get(name)
     return answer({"edges": found.edges, "counts": found.counts, "threshold": threshold})
 

@@ -23,6 +23,7 @@ from curation.verdicts import REASON_BITS, VERDICT_CODES, Verdicts
 HISTOGRAM_BINS: Final = 48
 _KEPT_RESULTS: Final = 24
 _MOST_WORDS: Final = 12
+_PLAIN_KEYS: Final = frozenset({"plan", "style", "layers", "decision", "rating", "decided", "random"})
 
 Rows = NDArray[np.int32]
 VerdictName = Literal["undecided", "skip", "reject", "keep", "pro"]
@@ -36,6 +37,11 @@ class SortKey(BaseModel):
 
     by: str
     descending: bool = False
+
+    @property
+    def of_scores(self) -> bool:
+        """Whether the order tells something of scores."""
+        return self.by not in _PLAIN_KEYS
 
 
 class QueryRequest(BaseModel):
@@ -68,10 +74,15 @@ class QueryRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Result:
-    """The rows that matched, in order; `revision` is that of the verdicts at that time."""
+    """The rows that matched, in order; `revision` is that of the verdicts at that time.
+
+    Attributes:
+        blind: the queue that hides scores and verdicts of its samples; empty for any other result.
+    """
 
     rows: Rows
     revision: int
+    blind: str = ""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class Review:
     groups: NDArray[np.int32] | None = None
     push_problem: str = ""
     _seen: int = 0
+    _told: str = ""
     _imported: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -94,10 +95,11 @@ class Review:
         waiting = None
         if request.queue:
             waiting = self.queues.waiting(queue_named(request.queue).name, reviewer)
-            if queue_named(request.queue).hides_scores and (request.passed is not None or request.scores):
-                raise bad_request(f"the queue {request.queue} hides scores until a sample is decided")
+        hides = bool(request.queue) and queue_named(request.queue or "").hides_scores
+        if hides and (request.passed is not None or request.scores or any(key.of_scores for key in request.sort)):
+            raise bad_request(f"the queue {request.queue} hides scores until a sample is decided")
         rows = run_query(request, self.columns, self.verdicts, self._grown_groups(), waiting)
-        result = Result(rows, self.verdicts.revision)
+        result = Result(rows, self.verdicts.revision, (request.queue or "") if hides else "")
         return self.results.keep(result), result
 
     def hidden(self, sample_id: str, reviewer: str, queue: str) -> tuple[bool, bool]:
@@ -111,9 +113,14 @@ class Review:
             return asked.hides_scores, True
         own = state is not None and reviewer in state.by_reviewer
         if asked.hides_scores:
-            decided = state is not None and (reviewer, queue) in state.queues
+            decided = self.decided_in(sample_id, queue, reviewer)
             return not decided, not decided
         return False, self.settings.overlap > 1 and not own
+
+    def decided_in(self, sample_id: str, queue: str, reviewer: str) -> bool:
+        """Whether a reviewer has decided about a sample in a queue."""
+        state = self.verdicts.states.get(sample_id)
+        return state is not None and (reviewer, queue) in state.queues
 
     def state_json(self, sample_id: str) -> dict[str, Any]:
         state = self.verdicts.states.get(sample_id)
@@ -208,19 +215,26 @@ class Review:
 
     async def keep_up(self) -> None:
         """Follows the run and other processes, groups duplicates and pushes decisions until it is cancelled."""
+        grouping = asyncio.create_task(self._group())
         refreshed = pushed = time.monotonic()
-        await self._group()
-        while True:
-            await asyncio.sleep(1)
-            async with self._lock:
-                await self._catch_up()
-            now = time.monotonic()
-            if now - refreshed >= REFRESH_SECONDS:
-                await self._follow()
-                refreshed = time.monotonic()
-            if now - pushed >= PUSH_SECONDS:
-                await run_sync(self.push)
-                pushed = time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(1)
+                now = time.monotonic()
+                try:
+                    async with self._lock:
+                        await self._catch_up()
+                    if now - refreshed >= REFRESH_SECONDS:
+                        refreshed = now
+                        if await self._follow() and grouping.done():
+                            grouping = asyncio.create_task(self._group())
+                    if now - pushed >= PUSH_SECONDS:
+                        pushed = now
+                        await run_sync(self.push)
+                except (RequestError, UserError, OSError, ValueError) as error:
+                    self._tell(str(error))
+        finally:
+            grouping.cancel()
 
     def push(self) -> int:
         """Writes decisions that the run does not have yet into its ``decisions`` folder: how many."""
@@ -274,21 +288,23 @@ class Review:
             self._seen, changed = await run_sync(self.store.samples_since, self._seen)
             await self._apply(changed)
 
-    async def _follow(self) -> None:
-        """Takes in what the run has got since: chunks, scores, decisions that others pushed."""
-        try:
-            news = await run_sync(self.library.read)
-            async with self._lock:
-                changed = self.library.merge(news)
-                self.verdicts.grow(self.columns.rows)
-                await run_sync(self._take_in_pushed)
-                await self._catch_up()
-        except (UserError, OSError, ValueError) as error:
-            self.bus.send("problem", {"message": str(error)})
-            return
+    async def _follow(self) -> bool:
+        """Takes in what the run has got since: chunks, scores, decisions that others pushed; whether samples came."""
+        news = await run_sync(self.library.read)
+        async with self._lock:
+            changed = self.library.merge(news)
+            self.verdicts.grow(self.columns.rows)
+            await run_sync(self._take_in_pushed)
+            await self._catch_up()
         if changed:
             self.bus.send("run", {"samples": len(self.columns), "new": changed, "complete": self.library.complete})
-            await self._group()
+        return changed > 0
+
+    def _tell(self, problem: str) -> None:
+        """Shows a problem on every page, once."""
+        if problem != self._told:
+            self._told = problem
+            self.bus.send("problem", {"message": problem})
 
     def _take_in_pushed(self) -> None:
         """Reads files of the ``decisions`` folder that this process has not seen yet."""

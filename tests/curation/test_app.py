@@ -27,7 +27,7 @@ from tests.curation.reviews import (
     review_run,
     reviewed_sample,
 )
-from tests.ledger.runs import on, sample_id
+from tests.ledger.runs import make_run, on, sample_id
 
 
 @pytest.fixture
@@ -217,7 +217,19 @@ def test_calibration_hides_scores_and_other_verdicts_until_the_own_one(client: T
         {},
     )
     assert client.post("/api/query", json={"queue": "calibration", "passed": True}).status_code == 400
+    query = client.post("/api/query", json={"queue": "calibration"}).json()["query"]
+    rows = {row["id"]: row for row in client.get(f"/api/query/{query}/rows").json()["rows"]}
+    assert (rows[sample_id(3)]["passed"], rows[sample_id(3)]["verdict"], rows[sample_id(3)]["reasons"]) == (
+        None,
+        None,
+        [],
+    )
+    assert client.get(f"/api/query/{query}/histogram?score=clip_whole").status_code == 400
+    by_score = {"queue": "calibration", "sort": [{"by": "clip_layer"}]}
+    assert client.post("/api/query", json=by_score).status_code == 400
     decide(client, event(3, "keep", queue="calibration"))
+    rows = {row["id"]: row for row in client.get(f"/api/query/{query}/rows").json()["rows"]}
+    assert (rows[sample_id(3)]["passed"], rows[sample_id(3)]["verdict"]) == (False, "keep")
     shown = sample(client, 3, queue="calibration")
     assert (shown["scores_hidden"], len(shown["scores"]), shown["reviewers"]["ann"]) == (False, 3, "reject")
 
@@ -291,6 +303,32 @@ def test_a_run_that_is_still_written_grows_under_the_page(tmp_path: Path, monkey
         assert client.get(f"/api/query/{query['query']}/rows").json()["total"] == 4, "a result stays as it is"
         assert numbers_of(client) == [0, 1, 2, 3, 5, 6]
         decide(client, event(6, "keep"))
+
+
+def test_a_run_of_which_nothing_is_made_yet_has_an_empty_page(tmp_path: Path) -> None:
+    with client_of(open_review(make_run(tmp_path / "run", []))) as client:
+        assert client.get("/api/session").json()["run"]["samples"] == 0
+        for query in ({}, {"text": "s1"}, {"queue": "threshold"}, {"sort": [{"by": "threshold"}]}, {"layers": [1, 2]}):
+            assert numbers_of(client, **query) == []
+        for queue in ("undecided", "disagreement", "conflict", "audit", "calibration"):
+            assert client.get(f"/api/next?queue={queue}").json() == {"samples": []}
+        assert client.get("/api/agreement").json()["reviewers"] == []
+
+
+def test_a_damaged_record_is_shown_once_and_the_page_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.review.REFRESH_SECONDS", 0.0)
+    run = review_run(tmp_path / "run", count=4)
+    review = open_review(run)
+    told: list[Any] = []
+    review.bus.send = lambda kind, content: told.append((kind, content))  # type: ignore[method-assign]
+    with client_of(review) as client:
+        (run.path / "chunks" / "00007.parquet").write_bytes(b"no record")
+        until(lambda: bool(told))
+        assert "00007.parquet is damaged" in told[0][1]["message"]
+        (run.path / "chunks" / "00007.parquet").unlink()
+        commit_more(run, 8, [20])
+        until(lambda: client.get("/api/session").json()["run"]["samples"] == 5)
+    assert [kind for kind, _ in told].count("problem") == 1
 
 
 def test_captions_are_text(run: RunDirectory) -> None:
