@@ -63,32 +63,36 @@ export function pixel(image, x, y) {
 /**
  * Places on an image's edge that want a look, the most doubtful first: where much is half transparent.
  *
- * @returns up to `most` points `[x, y]` in image pixels, apart from each other; empty for a layer without an edge.
+ * @param area what of the image can be seen, `[left, top, right, bottom]` in its pixels.
+ * @returns up to `most` half transparent pixels `[x, y]`, apart from each other; none for a layer without a soft edge.
  */
-export function edgePlaces(image, most = 12) {
+export function edgePlaces(image, area, most = 12) {
   const [width, height] = [image.naturalWidth, image.naturalHeight];
+  const [left, top] = [Math.max(0, area[0]), Math.max(0, area[1])];
+  const [right, bottom] = [Math.min(width, area[2]), Math.min(height, area[3])];
   const context = readable(width, height);
   context.drawImage(image, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
   const cell = Math.max(8, Math.round(Math.min(width, height) / 12));
-  const found = new Map();
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
+  const found = new Map(); // cell → how much of it is half transparent, and its most doubtful pixel
+  for (let y = top; y < bottom; y++) {
+    for (let x = left; x < right; x++) {
       const alpha = data[4 * (y * width + x) + 3];
       if (alpha === 0 || alpha === 255) continue;
       const key = Math.floor(y / cell) * width + Math.floor(x / cell);
-      const place = found.get(key) ?? { weight: 0, x: 0, y: 0 };
-      const weight = Math.min(alpha, 255 - alpha);
-      found.set(key, { weight: place.weight + weight, x: place.x + weight * x, y: place.y + weight * y });
+      const place = found.get(key) ?? { sum: 0, most: 0, at: [x, y] };
+      const doubt = Math.min(alpha, 255 - alpha);
+      found.set(key, {
+        sum: place.sum + doubt,
+        most: Math.max(place.most, doubt),
+        at: doubt > place.most ? [x, y] : place.at,
+      });
     }
   }
-  const ranked = [...found.values()]
-    .sort((a, b) => b.weight - a.weight)
-    .map(({ weight, x, y }) => [x / weight, y / weight]);
   const chosen = [];
-  for (const place of ranked) {
+  for (const { at } of [...found.values()].sort((a, b) => b.sum - a.sum)) {
     if (chosen.length === most) break;
-    if (chosen.every((other) => Math.hypot(place[0] - other[0], place[1] - other[1]) > 1.5 * cell)) chosen.push(place);
+    if (chosen.every((other) => Math.hypot(at[0] - other[0], at[1] - other[1]) > 1.5 * cell)) chosen.push(at);
   }
   return chosen;
 }

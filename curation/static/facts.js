@@ -1,8 +1,8 @@
 // What is known of a sample: captions, scores beside their thresholds, where it comes from, who decided what.
 
 import { button, h, keepingFocus, replace } from './dom.js';
-import { short, verdictBadge, verdictName, words } from './verdicts.js';
-import { BASE } from './stage.js';
+import { Scores } from './scores.js';
+import { verdictBadge, verdictName, words } from './verdicts.js';
 import { WHOLE } from './deciding.js';
 
 /** Calls back `caption(layer, text)` with a new caption, and `open(ids, index)` to look at other samples. */
@@ -16,12 +16,11 @@ export class Facts {
     this.panel = panel;
     this.keymap = keymap;
     this.actions = actions;
-    this.scores = new Map(session.scores.map((score) => [score.name, score]));
+    this.scores = new Scores(session.scores);
     this.captions = h('section', { 'aria-label': 'Captions' });
-    this.measures = h('section', { 'aria-label': 'Scores' });
     this.origin = h('section', { 'aria-label': 'Provenance' });
     this.trail = h('section', { 'aria-label': 'Decisions' });
-    panel.append(this.captions, this.measures, this.origin, this.trail);
+    panel.append(this.captions, this.scores.element, this.origin, this.trail);
   }
 
   /** @param draft what waits for the verdict: `{caption?, rating?}`. */
@@ -32,7 +31,7 @@ export class Facts {
     this.#draft = draft;
     keepingFocus(this.panel, () => {
       if (this.#editing === null) this.#showCaptions();
-      this.#showScores();
+      this.scores.show(detail, state.selected);
       this.#showOrigin();
       this.#showTrail();
     });
@@ -133,72 +132,6 @@ export class Facts {
     );
   }
 
-  #showScores() {
-    const detail = this.#detail;
-    if (detail.scores_hidden) {
-      replace(
-        this.measures,
-        h('h2', {}, 'Scores'),
-        h('p', { class: 'quiet' }, 'Hidden in this queue until you have decided.'),
-      );
-      return;
-    }
-    const { selected } = this.#state;
-    // What is below its threshold first, then what has one.
-    const rank = (score) => (flagged(score) ? 0 : limited(score) ? 1 : 2);
-    const of = (index) =>
-      detail.scores
-        .filter((score) => score.layer === index)
-        .sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
-    const flags = detail.flags.map(
-      (flag) =>
-        `${words(flag.name)} ${flag.layer === WHOLE ? '' : `of layer ${flag.layer} `}${short(flag.score)} < ${short(flag.threshold)}`,
-    );
-    replace(
-      this.measures,
-      h('h2', {}, 'Scores'),
-      flags.length
-        ? h('ul', { class: 'flags' }, ...flags.map((text) => h('li', {}, '⚑ ', text)))
-        : h('p', { class: 'quiet' }, detail.passed ? 'Passed all filters.' : 'Did not pass the filters.'),
-      this.#table('Whole image', of(WHOLE)),
-      selected === BASE ? null : this.#table(`Layer ${selected}`, of(selected)),
-    );
-  }
-
-  #table(title, scores) {
-    if (!scores.length) return null;
-    return h(
-      'table',
-      { class: 'scores' },
-      h('caption', {}, title),
-      h(
-        'tbody',
-        {},
-        ...scores.map((score) =>
-          h(
-            'tr',
-            { class: flagged(score) ? 'flagged' : '' },
-            h('th', { scope: 'row' }, flagged(score) ? '⚑ ' : '', words(score.name)),
-            h('td', {}, this.#meter(score)),
-            h('td', { class: 'number' }, short(score.score)),
-            h('td', { class: 'number quiet' }, limited(score) ? `≥ ${short(score.threshold)}` : ''),
-          ),
-        ),
-      ),
-    );
-  }
-
-  #meter({ name, score, threshold }) {
-    const known = this.scores.get(name);
-    const [low, high] = [Math.min(0, known?.low ?? 0), Math.max(1, known?.high ?? 1)];
-    const share = (value) => `${100 * Math.max(0, Math.min(1, (value - low) / (high - low || 1)))}%`;
-    const fill = h('i', { class: 'meter-fill' });
-    fill.style.width = share(score);
-    const tick = limited({ threshold }) ? h('i', { class: 'meter-tick' }) : null;
-    if (tick) tick.style.left = share(threshold);
-    return h('span', { class: 'meter', 'aria-hidden': 'true' }, fill, tick);
-  }
-
   #showOrigin() {
     const detail = this.#detail;
     const layer = this.#selectedLayer();
@@ -283,14 +216,6 @@ function entry(event) {
     ` ${what}`,
     h('span', { class: 'quiet' }, ` · ${[...more.filter(Boolean), new Date(event.at).toLocaleString()].join(' · ')}`),
   );
-}
-
-function limited({ threshold }) {
-  return threshold !== null && threshold !== undefined;
-}
-
-function flagged(score) {
-  return limited(score) && score.score < score.threshold;
 }
 
 function pairs(values) {

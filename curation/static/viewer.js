@@ -344,16 +344,19 @@ export class Viewer {
       say('Select a layer whose edge to look at.');
       return;
     }
-    if (this.#edge.layer !== selected)
-      this.#edge = { layer: selected, at: -1, places: edgePlaces(images.get(layer.image)) };
+    const [left, top] = layer.box;
+    if (this.#edge.layer !== selected) {
+      const area = [-left, -top, detail.canvas[0] - left, detail.canvas[1] - top];
+      this.#edge = { layer: selected, at: -1, places: edgePlaces(images.get(layer.image), area) };
+    }
     const { places } = this.#edge;
     if (!places.length) {
-      say(`Layer ${selected} has no soft edge: its alpha is 0 or 255 everywhere.`);
+      say(`Layer ${selected} has no soft edge on the canvas: its alpha is 0 or 255 there.`);
       return;
     }
     this.#edge.at = (this.#edge.at + 1) % places.length;
     const [x, y] = places[this.#edge.at];
-    this.camera.lookAt([layer.box[0] + x, layer.box[1] + y], EDGE_SCALE);
+    this.camera.lookAt([left + x + 0.5, top + y + 0.5], EDGE_SCALE);
     if (this.#look.value.exploded) this.look({ exploded: false });
     this.stage.place();
     say(`Edge ${this.#edge.at + 1} of ${places.length} of layer ${selected}`);

@@ -158,7 +158,7 @@ def test_scores_stand_beside_their_thresholds_and_origins_are_named(page: Page) 
     page.view(2)
     page.press("ArrowDown")
     assert "alpha halo of layer 1 0.10 < 0.30" in page.inner_text(".panel.right .flags")
-    row = page.locator(".scores tr.flagged").inner_text()
+    row = page.locator(".scores tr.flagged").first.inner_text()
     assert "0.10" in row
     assert "≥ 0.30" in row
     about = page.inner_text("[aria-label=Provenance]")
