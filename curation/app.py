@@ -41,7 +41,7 @@ MOST_ROWS: Final = 500
 MOST_NEXT: Final = 50
 
 _MEDIA_TYPES: Final[Mapping[Format, str]] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
-_BLIND: Final = {"passed": None, "verdict": None, "reasons": []}
+_BLIND: Final[Mapping[str, Any]] = {"passed": None, "verdict": None, "reasons": []}
 _LAYER_THUMBNAIL: Final = re.compile(r"whole|\d{2}")
 
 
@@ -164,7 +164,7 @@ async def _rows(request: Request) -> Response:
     shown = [_row_json(review, row) for row in rows]
     if result.blind:
         reviewer = reviewer_of(request)
-        shown = [row if review.decided_in(row["id"], result.blind, reviewer) else row | _BLIND for row in shown]
+        shown = [row if review.decided_in(row["id"], result.blind, reviewer) else {**row, **_BLIND} for row in shown]
     return answer({"start": start, "total": len(result.rows), "rows": shown})
 
 
