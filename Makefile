@@ -38,6 +38,7 @@ bench: install  ## a quarter of an hour; needs the emoji font for the thresholds
 	$(BIN)/python -m benchmarks.filters
 	$(BIN)/python -m benchmarks.calibration
 	$(BIN)/python -m benchmarks.duplicates
+	$(BIN)/python -m benchmarks.review
 	$(BIN)/python -m benchmarks.matting
 	$(BIN)/python -m benchmarks.matting_speed
 

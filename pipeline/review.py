@@ -23,7 +23,8 @@ from curation.library import Library
 from curation.queues import queue_named
 from curation.review import Review, ReviewSettings
 from curation.server import Address, bind, serve
-from curation.store import DecisionStore, store_path, user_data_path
+from curation.store import DecisionStore
+from curation.store_place import store_path, user_data_path
 from filters.combined import COMBINED, CombinedConfig, combined_probability
 from filters.config import filters_of_run
 from filters.duplicates import originals_of_hashes

@@ -14,7 +14,8 @@ from starlette.testclient import TestClient
 from curation.app import make_app
 from curation.library import Library
 from curation.review import DuplicateGrouper, Review, ReviewSettings
-from curation.store import DecisionStore, store_path
+from curation.store import DecisionStore
+from curation.store_place import store_path
 from layered.scores import Score
 from ledger.commit import ChunkRevision, ChunkSample, encode_sample, write_chunk
 from ledger.run_directory import RunDirectory

@@ -369,7 +369,7 @@ def test_a_run_that_may_only_be_read_keeps_decisions_with_the_user(
     run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("curation.store._may_write", lambda folder: run.path not in folder.parents)
+    monkeypatch.setattr("curation.store_place._may_write", lambda folder: run.path not in folder.parents)
     review = open_review(run)
     assert review.store.path.is_relative_to(tmp_path / "home")
     (run.path / "decisions").touch()  # a file: nothing can be written below it, not even by root

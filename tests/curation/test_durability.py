@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from curation.store import DecisionStore, store_path
+from curation.store import DecisionStore
+from curation.store_place import store_path
 from ledger.decisions import append_decisions, read_decisions
 from ledger.run_directory import RunDirectory
 from tests.conftest import REPOSITORY
