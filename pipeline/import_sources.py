@@ -103,12 +103,7 @@ class Source:
     def entries(self) -> Iterator[Entry]:
         """All samples in order, from what can be known without decoding a picture. Raises UserError."""
         if self.kind == "prismlayers":
-            known = Provenance(self.path)
-            for file in parquet_files(self.path):
-                name = self._relative(file)
-                for number, row in iterate_rows(file, pictures=False):
-                    row_id = str(row["id"] or "")
-                    yield Entry(name, str(number), row_id, _layout_text(row), _split_of(known.get(row_id)))
+            yield from self._rows()
         elif self.kind == "files":
             for file in self.files():
                 yield Entry(self._relative(file), "", file.stem, hashlib.sha256(file.read_bytes()).hexdigest())
@@ -120,6 +115,22 @@ class Source:
             for key in _keys(self.path):
                 sidecar = _sidecar_at(self.path / f"{key}.{SIDECAR_MEMBER}")
                 yield Entry("", key, key, _design_text(sidecar) if sidecar else key, _split_of(sidecar))
+
+    def _rows(self) -> Iterator[Entry]:
+        """A broken file among others is one entry, which fails when it is read."""
+        known = Provenance(self.path)
+        files = parquet_files(self.path)
+        for file in files:
+            name, rows = self._relative(file), 0
+            try:
+                for number, row in iterate_rows(file, pictures=False):
+                    row_id = str(row["id"] or "")
+                    yield Entry(name, str(number), row_id, _layout_text(row), _split_of(known.get(row_id)))
+                    rows = number + 1
+            except UserError:
+                if len(files) == 1:
+                    raise
+                yield Entry(name, str(rows), file.stem, name)
 
     def reader(self) -> Reader:
         """What reads the entries. Raises UserError when the source is gone."""
@@ -161,10 +172,14 @@ class _ParquetReader:
         file, wanted = self._source.file_of(entry), int(entry.place)
         if file != self._file or wanted < self._next:
             self._file, self._rows = file, iterate_rows(file, pictures=True, first=wanted)
-        for number, row in self._rows:
-            self._next = number + 1
-            if number == wanted:
-                return sample_of_row(row, entry.name, self._known.get(str(row["id"])))
+        try:
+            for number, row in self._rows:
+                self._next = number + 1
+                if number == wanted:
+                    return sample_of_row(row, entry.name, self._known.get(str(row["id"])))
+        except UserError:
+            self._file = None  # an iterator that has raised is at its end
+            raise
         raise UserError(f"{file} has no row {wanted}")
 
 

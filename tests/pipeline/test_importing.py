@@ -183,6 +183,29 @@ def test_a_broken_sample_is_kept_by_name_and_made_again_once_it_is_whole(tmp_pat
     assert verify_run(tmp_path / "run") == []
 
 
+def test_a_broken_file_of_a_set_is_one_failed_sample(tmp_path: Path) -> None:
+    source = parquet(tmp_path / "set")
+    broken = source / "data" / "flat-00001-of-00003.parquet"
+    broken.write_bytes(broken.read_bytes()[:-20])
+    imported(source, tmp_path / "run")
+    index = index_of(tmp_path / "run")
+    assert index.counts().finished == 13  # of 20, seven were in it
+    assert list(index.failures()) == ["flat-00001-of-00003"]
+    assert "as Parquet" in index.failures()["flat-00001-of-00003"].error
+
+
+def test_a_broken_picture_of_a_row_costs_that_row_alone(tmp_path: Path) -> None:
+    source = parquet(tmp_path / "set", SAMPLES[:4])
+    (file,) = (source / "data").glob("*.parquet")
+    content = file.read_bytes()
+    at = content.index(encode_png(SAMPLES[2][0].layers[0].pixels))
+    file.write_bytes(content[:at] + b"oops" + content[at + 4 :])
+    imported(source, tmp_path / "run")
+    failures = index_of(tmp_path / "run").failures()
+    assert list(failures) == ["s0000002"]
+    assert "layer_00 is not an image" in failures["s0000002"].error
+
+
 def test_hostile_names_and_splits_stay_names(tmp_path: Path) -> None:
     """A key with dots or slashes, a split that climbs out: ids are made of what a key may hold, splits are refused."""
     image, sidecar = make_sample(1)
