@@ -35,6 +35,7 @@ bench: install  ## a quarter of an hour; needs the emoji font for the thresholds
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.run_overhead
 	$(BIN)/python -m benchmarks.shards
+	$(BIN)/python -m benchmarks.exports
 	$(BIN)/python -m benchmarks.filters
 	$(BIN)/python -m benchmarks.calibration
 	$(BIN)/python -m benchmarks.duplicates

@@ -230,17 +230,26 @@ def sample(
     side: Annotated[int | None, typer.Option(help="Scales layouts to this longer side in pixels.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Designs drawn at once.")] = 4,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    format_: Annotated[
+        list[str] | None, typer.Option("--format", help="Writes the folder's designs as this too, as export does.")
+    ] = None,
 ) -> None:
     """Draws whole designs, all layers at once, from a prompt and boxes."""
+    from exports.formats import format_of
+    from pipeline.export import export_beside
     from pipeline.sample import ModelOptions, draw_into, prepare
     from pipeline.sample_orders import SampleOptions
 
     options = SampleOptions(prompt, layout, layers, hold, tuple(add or ()), negative, seed, samples, side)
+    for name in format_ or ():
+        format_of(name)  # an unknown one is said before anything is drawn
     job = prepare(options, ModelOptions(model, preset, steps, cfg, guidance, device))
     for warning in job.warnings():
         print(f"warning: {warning}", file=sys.stderr)
     sheet = draw_into(out, job, batch, console)
     console.print(f"{out}: designs {len(job.orders)}, contact sheet {sheet}", soft_wrap=True)
+    for line in export_beside(out, format_ or (), console):
+        console.print(line, soft_wrap=True)
 
 
 @app.command()

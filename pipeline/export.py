@@ -128,6 +128,23 @@ def export(path: Path, name: str, out: Path, options: ExportOptions, console: Co
     return exported
 
 
+def export_beside(folder: Path, names: Sequence[str], console: Console) -> list[str]:
+    """Writes all samples of a layered folder in other formats too, each into the folder's own folder of that name.
+
+    Returns:
+        Lines for people.
+
+    Raises:
+        UserError, FailedWorkError: as `export`, and when a sample could not be exported.
+    """
+    lines = []
+    for name in names:
+        exported = export(folder, name, folder / name, ExportOptions(workers=1), console)
+        exported.require_all()
+        lines += exported.lines()
+    return lines
+
+
 @dataclass(frozen=True)
 class _Place:
     """How another process finds the samples."""

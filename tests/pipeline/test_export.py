@@ -28,7 +28,7 @@ from layered.folder import write_layered_folder
 from ledger.decisions import append_decisions
 from ledger.publication import publish
 from ledger.run_directory import RunDirectory
-from pipeline.export import Exported, ExportOptions, export
+from pipeline.export import Exported, ExportOptions, export, export_beside
 from shards.writer import ShardConfig
 from tests.curation.reviews import THRESHOLDS, review_run
 from tests.exports.designs import assert_same_pixels, design
@@ -247,3 +247,11 @@ def test_pictures_of_a_png_export_are_those_of_the_sample(folder: Path, tmp_path
     exported(folder, "png", tmp_path / "out", keys=("s00",))
     with Image.open(tmp_path / "out" / "s00.layer_01.png") as opened:
         assert np.array_equal(np.array(opened), design()[0].layers[1].pixels)
+
+
+def test_designs_are_written_in_other_formats_beside_themselves(folder: Path) -> None:
+    lines = export_beside(folder, ("psd", "coco"), CONSOLE)
+    assert lines == [f"{folder / 'psd'}: 12 written", f"{folder / 'coco'}: 12 written"]
+    assert_same_pixels(read_psd(folder / "psd" / "s03.psd")[0], design()[0])
+    # The folder is still one of twelve designs.
+    assert export_beside(folder, ("psd",), CONSOLE) == [f"{folder / 'psd'}: 0 written, 12 there already"]
