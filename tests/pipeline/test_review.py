@@ -1,6 +1,7 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -8,10 +9,13 @@ from typer.testing import CliRunner
 from curation.comparison import results_json
 from curation.store import Answer
 from layered.errors import UserError
+from ledger.index import RunIndex
 from ledger.run_directory import RunDirectory
 from pipeline.cli import app
 from pipeline.review import ReviewOptions, compare_designs, open_review, render_comparison
-from tests.curation.reviews import review_run
+from shards.reader import Publication
+from tests.conftest import REPOSITORY
+from tests.curation.reviews import client_of, decide, event, review_run
 from tests.ledger.runs import sample_id
 
 
@@ -76,3 +80,26 @@ def test_a_comparison_is_printed_with_its_intervals() -> None:
     assert "100 % (51…100)" in text
     assert "–" in text, "what nobody answered"
     assert "A = one, B = other" in text
+
+
+@pytest.mark.slow
+def test_the_demo_goes_from_a_run_over_decisions_to_shards(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    quick = ["run", str(REPOSITORY / "configs" / "quick.yaml"), "--out", str(path), "--set", "plan.samples=5"]
+    assert CliRunner().invoke(app, quick).exit_code == 0
+    review = open_review(path, ReviewOptions(reviewer="ann"))
+    layered = next(row for row, layers in enumerate(review.columns.layers) if layers > 1)
+    cut = review.columns.ids[layered]
+    kept = {cut, *review.columns.ids[:3]}
+    with client_of(review) as client:
+        for name in review.columns.ids:
+            decide(client, event(name, "keep" if name in kept else "reject"))
+        decide(client, event(cut, "reject", layer_index=0, reasons=["halo"]))
+    original, _ = RunIndex.load(RunDirectory.open(path).storage).sample(cut)
+    assert CliRunner().invoke(app, ["shard", str(path)]).exit_code == 0
+    publication = Publication.open(path / "shards")
+    assert set(publication.sample_ids) == kept
+    image, sidecar = publication.sample(cut)
+    assert np.array_equal(image.whole(), original.without([0]).whole())
+    assert [layer.index for layer in sidecar.layers] == list(range(1, len(original.layers)))
+    assert CliRunner().invoke(app, ["shard", str(path), "--set", "selection.verdict=pro"]).exit_code != 0
