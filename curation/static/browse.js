@@ -52,7 +52,6 @@ export class Browse {
         onError: (error) => say(error.message, 'error'),
         renew: async () => (await api.query(request(filter))).query,
       });
-      this.grid.hidesFlags = this.session.queues.some(({ name, hides_scores }) => hides_scores && name === filter.queue);
       this.#news = 0;
       this.grid.show(this.#rows);
       this.#drawProgress();
@@ -68,12 +67,18 @@ export class Browse {
   }
 
   /** Shows what stands for a sample; returns whether that is something else than before, as far as it is known. */
-  patch(id, { verdict, reasons }) {
+  patch(id, { verdict, reasons, reviewers }) {
+    if (this.#isBlind() && reviewers && !(this.session.reviewer in reviewers)) return false;
     const before = this.#rows?.get(this.#rows.indexOf(id));
     const different = before?.verdict !== verdict;
     this.#rows?.patch(id, { verdict, reasons });
     this.grid.refresh();
     return different;
+  }
+
+  // Whether the queue keeps what others said to itself until one has decided.
+  #isBlind() {
+    return this.session.queues.some(({ name, hides_scores }) => hides_scores && name === this.filter.value.queue);
   }
 
   /** Others have decided: the query is asked again when the person wants it. */

@@ -43,6 +43,11 @@ export function keepingFocus(parent, draw) {
   same?.focus({ preventScroll: true });
 }
 
+/** Sets a field, unless somebody is typing in it. */
+export function showValue(field, value) {
+  if (document.activeElement !== field) field.value = value;
+}
+
 /** Waits until `run` has not been called for `delay` milliseconds, then runs it once. */
 export function debounced(run, delay) {
   let timer = 0;

@@ -1,7 +1,7 @@
 // The side panel: queues, and everything by which samples are chosen.
 
 import { api } from './api.js';
-import { button, debounced, h, keepingFocus, replace } from './dom.js';
+import { button, debounced, h, keepingFocus, replace, showValue } from './dom.js';
 import { Histogram } from './histogram.js';
 import { say } from './store.js';
 import { VERDICTS, words } from './verdicts.js';
@@ -84,9 +84,10 @@ export class Filters {
 
   #draw() {
     const filter = this.filter.value;
-    if (document.activeElement !== this.search) this.search.value = filter.text;
-    this.least.value = filter.layers?.[0] ?? '';
-    this.most.value = filter.layers?.[1] < MANY ? filter.layers[1] : '';
+    const most = filter.layers?.[1];
+    showValue(this.search, filter.text);
+    showValue(this.least, filter.layers?.[0] ?? '');
+    showValue(this.most, most < MANY ? most : '');
     this.#drawQueues();
     const decisions = [...VERDICTS.map(({ name, title }) => [name, title]), ['undecided', 'Undecided']];
     replace(

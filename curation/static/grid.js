@@ -22,7 +22,6 @@ export class Grid {
   selected = new Set();
   allSelected = false; // then `selected` holds the exceptions
   active = 0;
-  hidesFlags = false; // in a queue whose scores stay hidden until a sample is decided
   #rows = null;
   #cells = new Map(); // index → cell
   #spare = [];
@@ -210,7 +209,7 @@ export class Grid {
       return;
     }
     const selected = this.isSelected(row.id);
-    const flagged = !row.passed && !this.hidesFlags;
+    const flagged = row.passed === false; // null where scores stay hidden until the verdict
     const flags = flagged ? flagsText(row) : '';
     element.setAttribute('aria-selected', String(selected));
     element.setAttribute('aria-label', describe(row, flags));
@@ -245,7 +244,9 @@ export class Grid {
   async #extend(index) {
     const [from, to] = [Math.min(this.#anchor, index), Math.max(this.#anchor, index)];
     if (to - from >= LONGEST_RANGE) {
-      say(`A range may have ${LONGEST_RANGE.toLocaleString('en')} samples. To decide about more, filter and select all.`);
+      say(
+        `A range may have ${LONGEST_RANGE.toLocaleString('en')} samples. To decide about more, filter and select all.`,
+      );
       return;
     }
     const rows = this.#rows;

@@ -1,6 +1,6 @@
 // One score's distribution with its threshold, and a brush that keeps a range of it.
 
-import { h, replace, svg } from './dom.js';
+import { h, replace, showValue, svg } from './dom.js';
 import { short } from './verdicts.js';
 
 const WIDTH = 248;
@@ -122,8 +122,8 @@ export class Histogram {
     const [low, high] = this.#range ?? [0, 0];
     this.brush.setAttribute('x', this.#x(low));
     this.brush.setAttribute('width', this.#range ? Math.max(1, this.#x(high) - this.#x(low)) : 0);
-    this.low.value = this.#range ? String(Number(low.toFixed(4))) : '';
-    this.high.value = this.#range ? String(Number(high.toFixed(4))) : '';
+    showValue(this.low, this.#range ? String(Number(low.toFixed(4))) : '');
+    showValue(this.high, this.#range ? String(Number(high.toFixed(4))) : '');
   }
 }
 

@@ -68,7 +68,11 @@ export class Scores {
   }
 
   #rows(title, scores) {
-    return h('table', { class: 'scores', 'aria-label': title }, h('tbody', {}, ...scores.map((score) => this.#row(score))));
+    return h(
+      'table',
+      { class: 'scores', 'aria-label': title },
+      h('tbody', {}, ...scores.map((score) => this.#row(score))),
+    );
   }
 
   #row(score) {
@@ -84,7 +88,8 @@ export class Scores {
   }
 
   #meter({ name, score, threshold }) {
-    const [low, high] = this.#range(name);
+    const [least, high] = this.#range(name);
+    const low = Math.min(least, threshold ?? least);
     const share = (value) => `${100 * Math.max(0, Math.min(1, (value - low) / (high - low)))}%`;
     const fill = h('i', { class: 'meter-fill' });
     fill.style.width = share(score);

@@ -6,6 +6,7 @@ import { pixel } from './alpha.js';
 import { decode } from './preload.js';
 
 export const BASE = -1;
+const CLOSER_FROM = 10;
 export const MODES = ['picture', 'matte', 'heat', 'difference', 'merged'];
 export const BACKGROUNDS = ['checker', 'white', 'black', 'gray', 'own'];
 
@@ -115,6 +116,8 @@ export class Stage {
     this.planes.style.filter = exploded ? '' : heat;
     this.canvas.style.filter = look.mode === 'difference' ? `brightness(${look.gain})` : '';
     const planes = [...this.planes.children];
+    // A tall stack stands closer, or its ends would leave the view.
+    const gap = look.gap * Math.max(...this.#size) * Math.min(1, CLOSER_FROM / planes.length);
     planes.forEach((plane, place) => {
       const index = Number(plane.dataset.layer);
       const image = plane.lastElementChild;
@@ -122,7 +125,7 @@ export class Stage {
       plane.classList.toggle('selected', index === state.selected);
       plane.style.opacity = state.opacity.get(index) ?? 1;
       image.style.filter = look.mode === 'matte' ? 'url(#alpha-white)' : exploded ? heat : '';
-      const lift = (place - (planes.length - 1) / 2) * look.gap * Math.max(...this.#size);
+      const lift = (place - (planes.length - 1) / 2) * gap;
       plane.style.transform = exploded ? `translateZ(${lift}px)` : '';
     });
     for (const box of this.overlay.children)
