@@ -1,5 +1,6 @@
 """The site builds strictly and without a network, and its reference pages are those of this version."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ def test_a_docstring_that_names_two_attributes_counts_for_both() -> None:
     page = configuration_page("Pair", Pair, "nothing")
     assert "| `low` | integer | `0` | two numbers, in order. |" in page
     assert "| `high` | integer | `1` | two numbers, in order. |" in page
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "papers.md", "decisions.md", "../README.md", "../CONTRIBUTING.md"])
+def test_files_that_are_named_exist(page: str) -> None:
+    """A path is what has a slash and a known ending, or ends with a slash."""
+    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+(?:[\w*]+\.(?:py|yaml|json|jsonl))?)`", text))
+    assert named or page.startswith("decisions")
+    made = ("runs/", "build/")
+    missing = [name for name in named if not name.startswith(made) and not any(REPOSITORY.glob(name.rstrip("/")))]
+    inside_a_run = {"chunks/", "scores/", "index/", "decisions/", "shards/", "report/"}
+    assert set(missing) <= inside_a_run
 
 
 def test_the_site_builds_strictly_and_asks_nothing_of_the_network(
