@@ -1,5 +1,7 @@
 """PSD files made elsewhere: what can be baked looks like the preview, what cannot is refused by name."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -259,3 +261,38 @@ def test_a_canvas_too_large_to_be_meant_is_refused_before_it_is_decoded(tmp_path
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*none\.psd: No such file"):
         read_psd(tmp_path / "none.psd")
+
+
+GIMP_SCRIPT = """
+(let* ((image (car (gimp-image-new 64 48 RGB)))
+       (ground (car (gimp-layer-new image 64 48 RGBA-IMAGE "ground" 100 LAYER-MODE-NORMAL-LEGACY)))
+       (shade (car (gimp-layer-new image 40 30 RGBA-IMAGE "shade" 70 LAYER-MODE-MULTIPLY-LEGACY)))
+       (glow (car (gimp-layer-new image 30 30 RGBA-IMAGE "glow" 100 LAYER-MODE-SCREEN-LEGACY))))
+  (define (put layer color x y)
+    (gimp-image-insert-layer image layer 0 0)
+    (gimp-context-set-foreground color)
+    (gimp-drawable-fill layer FILL-FOREGROUND)
+    (gimp-layer-set-offsets layer x y))
+  (put ground '(200 120 60) 0 0)
+  (put shade '(90 200 150) -8 10)
+  (put glow '(40 60 200) 25 5)
+  (file-psd-save RUN-NONINTERACTIVE image ground "PSD" "PSD" 0 0)
+  (file-png-save-defaults RUN-NONINTERACTIVE image (car (gimp-image-flatten image)) "PNG" "PNG"))
+"""
+
+
+def test_a_file_from_gimp_looks_as_it_does_there(tmp_path: Path, require: Callable[[str], None]) -> None:
+    if shutil.which("gimp-console-2.10") is None:
+        require("GIMP (apt-get install --no-install-recommends gimp)")
+    path, picture = tmp_path / "gimp.psd", tmp_path / "gimp.png"
+    script = GIMP_SCRIPT.replace("PSD", str(path)).replace("PNG", str(picture))
+    command = ["gimp-console-2.10", "-n", "-i", "-d", "-f", "-b", script, "-b", "(gimp-quit 0)"]
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    image, sidecar = read_psd(path)
+    assert [(record.caption, record.box) for record in sidecar.layers] == [
+        ("shade", (-8, 10, 32, 40)),
+        ("glow", (25, 5, 55, 35)),
+    ]
+    assert sidecar.provenance["baked"] == "shade: opacity, multiply; glow: screen"
+    with Image.open(picture) as opened:
+        assert np.abs(np.array(opened.convert("RGB")).astype(int) - image.whole()).max() <= 2
