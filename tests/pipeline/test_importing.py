@@ -322,3 +322,26 @@ def test_from_parquet_to_scores_to_shards_by_the_commands(
     assert "imported" in card
     manifest = pq.read_table(run / "shards" / "manifest.parquet")
     assert json.dumps(manifest.column("licences").to_pylist()).count("Apache-2.0")
+
+
+@pytest.mark.slow
+def test_art_learns_from_what_was_imported(layerprism: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "plus"
+    assert layerprism("import", publication(tmp_path / "set"), "--out", run)[0] == 0
+    assert layerprism("shard", run)[0] == 0  # nothing is scored yet, so nothing is flagged
+    settings = {
+        "data.publication": run,
+        "out": out,
+        "cache.folder": tmp_path / "cache",
+        "steps": 2,
+        "schedule.warmup": 1,
+        "validation.every": 2,
+        "validation.designs": 1,
+        "validation.pictures": 1,
+        "checkpoints.every": 2,
+    }
+    options = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+    code, said = layerprism("train", IMPORT_CONFIG.parent / "art_plus" / "demo.yaml", *options)
+    assert code == 0, said
+    assert "step 2/2" in said
+    assert (out / "model" / "README.md").is_file()
