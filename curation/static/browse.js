@@ -95,14 +95,21 @@ export class Browse {
     else this.#drawProgress();
   }
 
+  /** The server has compared all samples that there are. */
+  duplicatesFound() {
+    if (this.filter.value.group) this.reload();
+  }
+
   /** What is left of the queues, asked at most every two seconds. */
   refreshQueues() {
     if (this.#queuesAsked) return;
     this.#queuesAsked = setTimeout(async () => {
       this.#queuesAsked = 0;
       try {
-        const { queues } = await api.session();
+        const { queues, problem } = await api.session();
         this.filters.updateQueues(queues);
+        this.session.problem = problem;
+        this.#drawProgress();
       } catch {
         // The outbox says that the server does not answer; old numbers stay until it does.
       }
@@ -210,6 +217,7 @@ export class Browse {
       part('progress'),
       `${shown.toLocaleString('en')} of ${run.samples.toLocaleString('en')} samples`,
       run.complete ? '' : ' · still being written',
+      this.session.problem ? h('span', { class: 'flag' }, `⚠ ${this.session.problem}`) : null,
       this.#news > 0
         ? button(`${this.#news.toLocaleString('en')} changes: show`, { class: 'chip', onclick: () => this.reload() })
         : null,

@@ -2,7 +2,10 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** An HTML element: `on…` properties are listeners, `class`, `data-…`, `aria-…` and `role` attributes, all else fields. */
+/**
+ * An HTML element: `on…` properties are listeners; `class`, `role`, `for` and names with a dash are attributes; all
+ * else are fields.
+ */
 export function h(tag, properties = {}, ...children) {
   return fill(document.createElement(tag), properties, children);
 }

@@ -2,7 +2,7 @@
 
 import { h, replace } from './dom.js';
 import { say } from './store.js';
-import { flagsText, verdictBadge, verdictName } from './verdicts.js';
+import { verdictBadge, verdictName } from './verdicts.js';
 
 const GAP = 10;
 const FOOTER = 30;
@@ -210,7 +210,7 @@ export class Grid {
     }
     const selected = this.isSelected(row.id);
     const flagged = row.passed === false; // null where scores stay hidden until the verdict
-    const flags = flagged ? flagsText(row) : '';
+    const flags = flagged ? 'flagged' : '';
     element.setAttribute('aria-selected', String(selected));
     element.setAttribute('aria-label', describe(row, flags));
     element.dataset.id = row.id;

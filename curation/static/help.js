@@ -19,7 +19,9 @@ export class Help {
       h(
         'p',
         { class: 'quiet' },
-        'Keys do nothing while you type. Click one to change it; it stays yours. In the grid, arrows move, Shift extends the selection; in the viewer, drag moves, the wheel zooms, Alt-click shows a layer alone.',
+        'Keys do nothing while you type. Click one to change it; it stays yours. ' +
+          'In the grid, arrows move and Shift extends the selection; ' +
+          'in the viewer, drag moves, the wheel zooms, Alt-click shows a layer alone.',
       ),
       this.message,
       this.tables,

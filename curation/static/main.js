@@ -96,6 +96,7 @@ function join(session, keymap, help) {
       if (different) browse.newsOf(different + count - Object.keys(samples).length);
     },
     run: (run) => browse.runGrew(run),
+    duplicates: () => browse.duplicatesFound(),
     resync: () => browse.reload(),
     problem: ({ message }) => say(message, 'error'),
   });
@@ -114,11 +115,10 @@ function showNotices() {
 function showOutbox({ waiting, failing }, reviewer) {
   const host = part('outbox');
   host.className = failing ? 'outbox failing' : 'outbox';
-  host.textContent = failing
-    ? `The server does not answer: ${waiting} ${waiting === 1 ? 'decision is' : 'decisions are'} kept here and sent as soon as it does.`
-    : waiting
-      ? `Saving ${waiting} …`
-      : `${reviewer} · all saved`;
+  const decisions = waiting === 1 ? 'decision is' : 'decisions are';
+  if (failing)
+    host.textContent = `The server does not answer: ${waiting} ${decisions} kept here, and sent when it does.`;
+  else host.textContent = waiting ? `Saving ${waiting} …` : `${reviewer} · all saved`;
 }
 
 start().catch((error) => {

@@ -19,11 +19,6 @@ export function verdictBadge(verdict) {
   return known ? h('span', { class: `badge ${known.name}`, role: 'img', 'aria-label': known.title }, known.sign) : null;
 }
 
-/** Why a row of the grid did not pass the filters. */
-export function flagsText(row) {
-  return row.flags?.length ? `flagged: ${row.flags.join(', ')}` : 'flagged';
-}
-
 /** A score name or a reason as words. */
 export function words(name) {
   return name.replaceAll('_', ' ');

@@ -1,14 +1,12 @@
 """One browser for all tests of the page, and a server of its own for each file of tests."""
 
 import functools
-import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -184,9 +182,3 @@ def axe() -> Any:
 
         missing("the package axe-playwright-python")
     return Axe()
-
-
-def screenshots_folder() -> Path | None:
-    """Where a test leaves a picture of what it saw; None unless LAYERPRISM_SCREENSHOTS names a folder."""
-    named = os.environ.get("LAYERPRISM_SCREENSHOTS")
-    return Path(named) if named else None
