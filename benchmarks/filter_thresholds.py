@@ -2,8 +2,9 @@
 
     python -m benchmarks.filter_thresholds [--false-alarms 0.035]      prints a fragment for `filters`
 
-Samples are those of `benchmarks/filter_cases.py`, of a seed that neither training nor the benchmark uses. Each score
-could flag some samples that others do not; false alarms are spent where they find most.
+Samples are those of `benchmarks/filter_cases.py`, of a seed that neither training nor the benchmark uses, and new
+cut-outs of photographs, which have a budget of false alarms of their own. Each score could flag some samples that
+others do not; false alarms are spent where they find most.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.filter_cases import SOUND, WRONG_OBJECT, cases
+from benchmarks.filter_cases import SOUND, WRONG_OBJECT, Case, cases
 from benchmarks.filters import flagged, scores_of
 from filters.artifacts import ARTIFACT_SCORES, ArtifactsConfig
 from filters.config import FiltersConfig
+from models.recipes.artifact_sources import cut
 from models.recipes.corruptions import ALPHA_CORRUPTIONS
 
 SEED: Final = 977_005
+PHOTOGRAPHED: Final = "photographed"
 _HIGHEST: Final = 0.9  # a score that sees no fault at all must not flag
 _AT_ONCE: Final = 4  # false alarms that one step may cost
 
@@ -30,7 +33,11 @@ Scores = Mapping[str, float]
 
 
 def joint_thresholds(
-    scores: Sequence[Scores], kinds: Sequence[str], flags: NDArray[np.bool_], false_alarms: float
+    scores: Sequence[Scores],
+    kinds: Sequence[str],
+    flags: NDArray[np.bool_],
+    false_alarms: float,
+    of_photographs: float = 1.0,
 ) -> dict[str, float]:
     """The threshold of each artifact score.
 
@@ -39,28 +46,32 @@ def joint_thresholds(
 
     Args:
         scores: of each sample, by name.
-        kinds: of each sample, `SOUND` or its fault.
+        kinds: of each sample, `SOUND`, `PHOTOGRAPHED` or its fault.
         flags: ``[n]``, samples that other scores flag.
         false_alarms: part of the sound samples that may be flagged by all scores together.
+        of_photographs: part of what was cut out of photographs that may be flagged beside what other scores flag.
     """
     values = np.array([[each.get(name, 1.0) for name in ARTIFACT_SCORES] for each in scores])
-    sound = np.array([kind == SOUND for kind in kinds])
+    own = {kind: np.array([each == kind for each in kinds]) for kind in (SOUND, PHOTOGRAPHED)}
+    budgets = [
+        (own[SOUND], false_alarms * own[SOUND].sum()),
+        (own[PHOTOGRAPHED], of_photographs * own[PHOTOGRAPHED].sum() + (own[PHOTOGRAPHED] & flags).sum()),
+    ]
+    sound = np.any([members for members, _ in budgets], axis=0)
     counts = {kind: kinds.count(kind) for kind in kinds}
-    worth = np.array([0.0 if kind == SOUND else 1 / counts[kind] for kind in kinds])
+    worth = np.array([0.0 if good else 1 / counts[kind] for kind, good in zip(kinds, sound, strict=True)])
     ladders = [np.append(np.sort(values[sound, column]), 1.0) for column in range(len(ARTIFACT_SCORES))]
     steps = [0] * len(ladders)
     found = flags.copy()
     for column, ladder in enumerate(ladders):
         found |= values[:, column] < min(ladder[0], _HIGHEST)
-    budget = int(false_alarms * sound.sum())
     while True:
         best, most = None, 0.0
         for column, ladder in enumerate(ladders):
             for step in range(steps[column] + 1, min(steps[column] + _AT_ONCE, len(ladder) - 1) + 1):
                 new = (values[:, column] < min(ladder[step], _HIGHEST)) & ~found
-                cost = int((new & sound).sum())
-                gain = float(worth[new].sum()) / max(cost, 0.5)
-                if gain > most and int((found & sound).sum()) + cost <= budget:
+                gain = float(worth[new].sum()) / max(int((new & sound).sum()), 0.5)
+                if gain > most and all(((found | new) & members).sum() <= allowed for members, allowed in budgets):
                     best, most = (column, step), gain
         if best is None:
             break
@@ -72,25 +83,36 @@ def joint_thresholds(
     }
 
 
+def photographed(count: int) -> list[Case]:
+    """Sound cut-outs of photographs, of the seed that chooses thresholds."""
+    rng = np.random.default_rng(SEED)
+    return [Case(cut(rng), PHOTOGRAPHED) for _ in range(count)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--false-alarms", type=float, default=0.035, help="of all filters together, on sound samples")
     parser.add_argument("--model", default=ArtifactsConfig().model, help="another classifier's folder")
     parser.add_argument("--sound", type=int, default=1200)
     parser.add_argument("--broken", type=int, default=100)
+    parser.add_argument("--photographed", type=int, default=300, help="sound cut-outs of photographs")
+    parser.add_argument(
+        "--of-photographs", type=float, default=0.03, help="part of these that artifact scores may flag"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = FiltersConfig(artifacts=ArtifactsConfig(model=arguments.model))
     found = [case for case in cases(arguments.sound, arguments.broken, SEED) if case.kind != WRONG_OBJECT]
+    found += photographed(arguments.photographed)
     kinds = [case.kind for case in found]
     scores = [scores_of(case.sample, config, None) for case in found]
     others = {name: value for name, value in config.thresholds().items() if name not in ARTIFACT_SCORES}
     flags = np.array([bool(flagged(each, others)) for each in scores])
-    thresholds = joint_thresholds(scores, kinds, flags, arguments.false_alarms)
+    thresholds = joint_thresholds(scores, kinds, flags, arguments.false_alarms, arguments.of_photographs)
     for name, value in thresholds.items():
         print(f"  {name}: {{threshold: {value}}}")
     caught = np.array([bool(flagged(each, others | thresholds)) for each in scores])
-    for kind in (SOUND, *(kind for kind in dict.fromkeys(kinds) if kind not in (SOUND, *ALPHA_CORRUPTIONS))):
+    for kind in dict.fromkeys(kind for kind in kinds if kind not in ALPHA_CORRUPTIONS):
         print(f"{kind}: {caught[[each == kind for each in kinds]].mean():.3f} flagged")
 
 

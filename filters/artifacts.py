@@ -1,8 +1,9 @@
 """The artifact classifier, as PrismLayers has one: a small network that has seen many layers broken in known ways.
 
-One score for each kind of defect, the probability that the layer does not have it, and `artifact`, the probability
-that it has none at all. What only the RGB before matting shows (was the object cut by the frame, is that rim the
-background's colour?) is scored only where that was kept.
+One score for each kind of defect, the probability that the layer does not have it; `artifact`, the probability that it
+has none at all; and `artifact_oddity`, low for what is unlike all sound layers, whatever the reason. What only the RGB
+before matting shows (was the object cut by the frame, is that rim the background's colour?) is scored only where that
+was kept.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from filters.artifact_oddity import load_oddity
 from filters.artifact_view import ArtifactView, layer_view, whole_view
 from filters.filter import Filter, FilterInput, FilterResult
 from layered.arrays import UInt8Array
@@ -40,7 +42,10 @@ OF_WHOLES: Final = frozenset({"checkerboard", "blur", "noise", "seams"})
 ARTIFACT: Final = "artifact"
 """The name of the score that there is no defect at all."""
 
-ARTIFACT_SCORES: Final = (ARTIFACT, *(f"{ARTIFACT}_{kind}" for kind in KINDS))
+ODDITY: Final = "artifact_oddity"
+"""The name of the score of `filters/artifact_oddity.py`: it concerns layers, and classifiers that come with it."""
+
+ARTIFACT_SCORES: Final = (ARTIFACT, ODDITY, *(f"{ARTIFACT}_{kind}" for kind in KINDS))
 
 EMBEDDED: Final = "layerprism-tiny"
 CONFIG_NAME: Final = "config.json"
@@ -97,6 +102,7 @@ class ArtifactJudgement:
             torch.set_num_threads(1)
         self._device = device
         self._network = load_classifier(config.location).to(device)
+        self._oddity = load_oddity(config.location)
 
     def layer(self, rgba: UInt8Array, raw: UInt8Array | None = None) -> dict[str, float]:
         """The scores of a layer by name, 0…1.
@@ -110,10 +116,12 @@ class ArtifactJudgement:
         """
         view = layer_view(rgba, raw)
         kinds = [kind for kind in self._network.kinds if raw is not None or kind not in NEED_RAW]
+        general = (ARTIFACT,) if self._oddity is None else (ARTIFACT, ODDITY)
         if view is None:
-            return dict.fromkeys((ARTIFACT, *(f"{ARTIFACT}_{kind}" for kind in kinds)), 0.0)
+            return dict.fromkeys((*general, *(f"{ARTIFACT}_{kind}" for kind in kinds)), 0.0)
         soundness = self._soundness(view)
-        return {ARTIFACT: soundness[ARTIFACT]} | {f"{ARTIFACT}_{kind}": soundness[kind] for kind in kinds}
+        scores = {ARTIFACT: soundness[ARTIFACT]} | {f"{ARTIFACT}_{kind}": soundness[kind] for kind in kinds}
+        return scores if self._oddity is None else scores | {ODDITY: self._oddity.soundness(view.picture)}
 
     def whole(self, rgb: UInt8Array) -> dict[str, float]:
         """The scores of a whole image ``[h, w, 3]`` by name, 0…1."""

@@ -232,15 +232,15 @@ def _fill(folder: Path, name: str, count: int, rendered: Callable[[int, int, int
         print(f"{path.name}: {len(pictures)} pictures", flush=True)
 
 
-def load(folder: Path, share: tuple[int, int] = (0, 1), whole: Sequence[str] = ()) -> Pictures:
+def load(folder: Path, share: tuple[int, int] = (0, 1), complete: Sequence[str] = ()) -> Pictures:
     """The parts of a folder as one, read part by part, so that memory holds them once.
 
     Args:
         share: `(k, n)` for every n-th part from the k-th on.
-        whole: sources and kinds of which all parts are read all the same.
+        complete: sources and kinds of which all parts are read all the same.
     """
     found = sorted(folder.glob("*.safetensors"))
-    every = [path for path in found if path.stem.rpartition("-")[0] in whole]
+    every = [path for path in found if path.stem.rpartition("-")[0] in complete]
     paths = [*every, *[path for path in found if path not in every][share[0] :: share[1]]]
     if not paths:
         raise FileNotFoundError(f"no pictures in {folder}: run python -m models.recipes.artifact_data")

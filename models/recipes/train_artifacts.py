@@ -2,7 +2,7 @@
 
     python -m models.recipes.artifact_data                       renders what it learns from, once
     python -m models.recipes.train_artifacts --minutes 34        of one core
-    python -m models.recipes.train_artifacts --refine 1 --minutes 4      the same with 2 and 3, at the same time
+    python -m models.recipes.train_artifacts --refine 1 --minutes 5      and 2 and 3; may be stopped after two
     python -m models.recipes.train_artifacts --average 1 2 3     their weights' mean is the embedded classifier
     python -m benchmarks.filter_thresholds                       thresholds for `filters/config.py`
     python -m models.recipes.train_artifacts --decisions RUN --out DIR --minutes 2
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from filters.artifact_network import ArtifactNetwork
+from filters.artifact_oddity import load_oddity, save_oddity
 from filters.artifacts import EMBEDDED, KINDS, load_classifier, save_classifier
 from layered.errors import UserError
 from models import TINY
@@ -62,21 +63,22 @@ def emphasis(pictures: Pictures) -> Tensor:
 
 
 def refine(number: int, minutes: float, pictures: Pictures) -> None:
-    """Goes on from the first training's averaged weights; the result is kept under the number."""
+    """Goes on from the first training's averaged weights; the state is kept under the number and may be averaged with
+    others' at any time."""
     network = ArtifactNetwork(KINDS)
     load_average_state(STATE, network)
     photographed = torch.zeros(len(pictures), dtype=torch.bool)
     for source in _PHOTOGRAPHED:
         photographed |= pictures.source == SOURCE_NAMES.index(source)
     weights = emphasis(pictures) * (1 + 3 * photographed.float())
-    folder = REFINED / str(number)
-    refined = train(network, pictures, minutes, folder / "training", _REFINING_RATE, weights, seed=number)
-    save_classifier(refined, folder, {"licence": "Apache-2.0"})
+    train(network, pictures, minutes, REFINED / str(number), _REFINING_RATE, weights, seed=number)
 
 
-def averaged(numbers: Sequence[int]) -> ArtifactNetwork:
-    """The mean of what was refined under these numbers."""
-    networks = [load_classifier(REFINED / str(number)) for number in numbers]
+def averaged(folders: Sequence[Path]) -> ArtifactNetwork:
+    """The mean of the averaged weights in these trainings' states."""
+    networks = [ArtifactNetwork(KINDS) for _ in folders]
+    for network, folder in zip(networks, folders, strict=True):
+        load_average_state(folder, network)
     states = [network.state_dict() for network in networks]
     means = {
         name: torch.stack([state[name] for state in states]).mean(0) if tensor.is_floating_point() else tensor
@@ -108,6 +110,8 @@ def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> Art
     for kind, area in after.items():
         print(f"{kind}: area under the ROC curve on the decisions themselves {before[kind]:.3f}, now {area:.3f}")
     save_classifier(tuned, out, {"revision": f"tuned on {len(decided)} decided pictures", "licence": "Apache-2.0"})
+    if (oddity := load_oddity(FOLDER)) is not None:
+        save_oddity(oddity, out)
     return tuned
 
 
@@ -117,12 +121,13 @@ def main() -> None:
     parser.add_argument("--refine", type=int, metavar="N", help="go on from the first training, N-th of several")
     parser.add_argument("--average", type=int, nargs="+", metavar="N", help="embed the mean of what was refined")
     parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
-    parser.add_argument("--out", type=Path, help="where the fine-tuned classifier goes")
+    parser.add_argument("--out", type=Path, help="where the fine-tuned or averaged classifier goes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(60)
     if arguments.average:
-        save_classifier(averaged(arguments.average), FOLDER, {"revision": "3", "licence": "Apache-2.0"})
+        folders = [REFINED / str(number) for number in arguments.average]
+        save_classifier(averaged(folders), arguments.out or FOLDER, {"revision": "3", "licence": "Apache-2.0"})
         return
     if arguments.refine is not None:
         share = arguments.refine % _SHARES, _SHARES

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.filter_cases import SOUND
-from benchmarks.filter_thresholds import joint_thresholds
+from benchmarks.filter_thresholds import PHOTOGRAPHED, joint_thresholds
 from filters.artifacts import ARTIFACT_SCORES
 
 COUNT = 200
@@ -60,3 +60,17 @@ def test_a_score_without_any_doubt_flags_nothing() -> None:
     scores, kinds = scored(np.random.default_rng(4))
     thresholds = joint_thresholds(scores, kinds, np.zeros(3 * COUNT, bool), 0.5)
     assert all(value <= 0.9 for value in thresholds.values())
+
+
+def test_photographs_have_a_budget_of_their_own() -> None:
+    scores, kinds = scored(np.random.default_rng(5))
+    rng = np.random.default_rng(6)
+    for _ in range(COUNT):
+        scores.append(dict.fromkeys(ARTIFACT_SCORES, 1.0) | {"artifact_halo": rng.uniform(0.1, 0.5)})
+        kinds.append(PHOTOGRAPHED)
+    others = np.array([kind == PHOTOGRAPHED for kind in kinds]) & (np.arange(4 * COUNT) < 3 * COUNT + 10)
+    free, held = (joint_thresholds(scores, kinds, others, 0.1, part) for part in (1.0, 0.05))
+    assert caught(scores, kinds, free, PHOTOGRAPHED) > 0.3
+    beside = [(row, kind) for row, kind, other in zip(scores, kinds, others, strict=True) if not other]
+    assert caught([row for row, _ in beside], [kind for _, kind in beside], held, PHOTOGRAPHED) <= 0.055
+    assert caught(scores, kinds, held, SOUND) <= 0.1

@@ -1,0 +1,76 @@
+"""Fits the artifact classifier's second opinion, `artifact_oddity`, and writes it beside the classifier.
+
+    python -m models.recipes.train_oddity      needs what models.recipes.artifact_data rendered; a minute of one core
+
+It learns from sound pictures of every source and from nothing else: every kind of fault is one it has never seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from filters.artifact_oddity import Oddity, save_oddity, standardised
+from filters.artifact_statistics import STATISTICS, statistics_of
+from layered.arrays import FloatArray
+from models import TINY
+from models.recipes import artifact_data
+from models.recipes.artifact_data import SOURCE_NAMES, Pictures
+from models.recipes.drawings import CHECKPOINTS
+
+STORED: Final = CHECKPOINTS / "artifact-statistics.safetensors"
+_SEED: Final = 67
+_EACH: Final = 250  # sound pictures of a source
+_RARE: Final = ("cutout", "landscape", "drawn", "drawn_network", "text", "wisp")  # sources of few parts
+_REFERENCES: Final = 1500
+_STEPS: Final = 201
+
+
+def sound_statistics(pictures: Pictures, seed: int, each: int) -> FloatArray:
+    """Statistics ``[n, k]`` of so many sound pictures of each source, or all it has."""
+    rows = []
+    sound = (pictures.labels[:, -1] == 0).numpy()
+    for source in range(len(SOURCE_NAMES)):
+        own = np.flatnonzero((pictures.source == source).numpy() & sound)
+        for index in np.random.default_rng([seed, source]).permutation(own)[:each]:
+            rows.append(statistics_of(pictures.picture[index].numpy()))
+    return np.stack(rows)
+
+
+def fit(statistics: FloatArray, references: int = _REFERENCES) -> Oddity:
+    """What sound pictures are like, from the statistics of some, ``[n, k]``.
+
+    Of two thirds of them up to `references` are kept; the last third says how far sound pictures are from these.
+    """
+    places = np.random.default_rng(_SEED).permutation(len(statistics))
+    known, judged = statistics[places[: 2 * len(places) // 3]], statistics[places[2 * len(places) // 3 :]]
+    mean, deviation = known.mean(axis=0), known.std(axis=0) + np.float32(1e-3)
+    near = standardised(known[:references], mean, deviation)
+    distance = Oddity(mean, deviation, near, np.zeros(1, np.float32)).distance(judged)
+    return Oddity(mean, deviation, near, np.quantile(distance, np.linspace(0, 1, _STEPS)).astype(np.float32))
+
+
+def stored_statistics(path: Path = STORED) -> FloatArray:
+    """Statistics of the rendered pictures, computed once."""
+    if not path.exists():
+        pictures = artifact_data.load(artifact_data.FOLDER, (0, 3), _RARE)
+        save_file({"sound": sound_statistics(pictures, _SEED, _EACH)}, path)
+    statistics: FloatArray = load_file(path)["sound"]
+    return statistics
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=TINY / "artifacts", help="the classifier's folder")
+    arguments = parser.parse_args()
+    statistics = stored_statistics()
+    save_oddity(fit(statistics), arguments.out)
+    print(f"{len(STATISTICS)} statistics of {len(statistics)} sound pictures")
+
+
+if __name__ == "__main__":
+    main()
