@@ -177,7 +177,7 @@ async def _histogram(request: Request) -> Response:
     result = review.results.get(request.path_params["name"])
     if result.blind:
         raise bad_request(f"the queue {result.blind} hides scores until a sample is decided")
-    found = histogram(result.rows, values)
+    found = histogram(result.rows, values, *review.columns.score_range(name))
     threshold = review.columns.thresholds.get(name)
     return answer({"edges": found.edges, "counts": found.counts, "threshold": threshold})
 
@@ -266,14 +266,13 @@ async def _events(request: Request) -> Response:
 
 
 def _score_json(review: Review, name: str) -> dict[str, Any]:
-    values = review.columns.worst[name]
-    finite = values[np.isfinite(values)]
+    low, high = review.columns.score_range(name)
     return {
         "name": name,
         "of": "layer" if name in review.columns.of_layers else "sample",
         "threshold": review.columns.thresholds.get(name),
-        "low": float(finite.min()) if len(finite) else 0.0,
-        "high": float(finite.max()) if len(finite) else 1.0,
+        "low": low,
+        "high": high,
     }
 
 

@@ -86,6 +86,8 @@ class Columns:
     """Records seen of each chunk."""
     _score_names: list[str] = field(default_factory=list, repr=False)
     _first_new_commit: int = 0
+    _ranges: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False)
+    _distance: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -118,11 +120,25 @@ class Columns:
         known = len(self)
         self._append(parts)
         superseded = self._keep_last(known)
+        self._ranges, self._distance = {}, None
         return len(self) - known + superseded
+
+    def score_range(self, name: str) -> tuple[float, float]:
+        """The least and the greatest finite value of a score over the run; 0 and 1 where there is none."""
+        if name not in self._ranges:
+            values = self.worst[name]
+            finite = values[np.isfinite(values)]
+            self._ranges[name] = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+        return self._ranges[name]
 
     def threshold_distance(self) -> NDArray[np.float32]:
         """How near the sample's nearest score lies to its threshold, in spreads of that score (its interquartile
         range); inf without a score that has a threshold."""
+        if self._distance is None:
+            self._distance = self._threshold_distance()
+        return self._distance
+
+    def _threshold_distance(self) -> NDArray[np.float32]:
         nearest = np.full(len(self), np.inf, np.float32)
         for name, threshold in self.thresholds.items():
             values = self.worst.get(name)

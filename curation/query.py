@@ -164,12 +164,8 @@ def run_query(
     return rows[np.lexsort(keys[::-1])] if keys else rows
 
 
-def histogram(rows: Rows, values: NDArray[np.float32]) -> Histogram:
-    """Counts of a result's finite values in bins that span all finite values of the run."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return Histogram([0.0, 1.0], [0])
-    low, high = float(finite.min()), float(finite.max())
+def histogram(rows: Rows, values: NDArray[np.float32], low: float, high: float) -> Histogram:
+    """Counts of a result's finite values in bins from `low` to `high`, which are those of all samples."""
     edges = np.linspace(low, high if high > low else low + 1, HISTOGRAM_BINS + 1)
     chosen = values[rows]
     counts, _ = np.histogram(chosen[np.isfinite(chosen)], edges)

@@ -116,9 +116,9 @@ class QueueRows:
         """All rows of a queue in its order, also those that somebody has decided in it."""
         return self._members[name]()
 
-    def waiting(self, name: str, reviewer: str) -> Rows:
-        """What of a queue is left for a reviewer, in its order."""
-        rows = self.members(name)
+    def waiting(self, name: str, reviewer: str, rows: Rows | None = None) -> Rows:
+        """What of a queue is left for a reviewer, in its order; `rows` are its members, where they are known."""
+        rows = self.members(name) if rows is None else rows
         done = [
             self._columns.rows.get(sample_id, -1)
             for sample_id, state in self._verdicts.states.items()

@@ -127,13 +127,14 @@ class Review:
         return state.as_json() if state else dict(NOTHING_DECIDED)
 
     def queue_counts(self, reviewer: str) -> list[dict[str, Any]]:
+        members = {queue.name: self.queues.members(queue.name) for queue in QUEUES}
         return [
             {
                 "name": queue.name,
                 "title": queue.title,
                 "description": queue.description,
-                "total": len(self.queues.members(queue.name)),
-                "left": len(self.queues.waiting(queue.name, reviewer)),
+                "total": len(members[queue.name]),
+                "left": len(self.queues.waiting(queue.name, reviewer, members[queue.name])),
                 "hides_scores": queue.hides_scores,
             }
             for queue in QUEUES

@@ -108,11 +108,18 @@ def test_unknown_names_are_refused(columns: Columns, verdicts: Verdicts, request
 
 def test_a_histogram_counts_the_rows_of_a_result() -> None:
     values = np.array([0.0, 0.5, 1.0, np.nan, -np.inf, 0.5], np.float32)
-    shown = histogram(np.array([0, 1, 2, 3, 4], np.int32), values)
+    shown = histogram(np.array([0, 1, 2, 3, 4], np.int32), values, 0.0, 1.0)
     assert (shown.edges[0], shown.edges[-1]) == (0.0, 1.0)
     assert (sum(shown.counts), shown.counts[0], shown.counts[-1]) == (3, 1, 1)
-    assert histogram(np.array([0], np.int32), np.array([np.nan], np.float32)).counts == [0]
-    assert sum(histogram(np.array([0], np.int32), np.array([2.0], np.float32)).counts) == 1
+    assert sum(histogram(np.array([0], np.int32), np.array([np.nan], np.float32), 0.0, 1.0).counts) == 0
+    assert sum(histogram(np.array([0], np.int32), np.array([2.0], np.float32), 2.0, 2.0).counts) == 1
+
+
+def test_the_range_of_a_score_is_that_of_its_finite_values() -> None:
+    columns = Columns({})
+    columns.worst = {"some": np.array([0.25, np.nan, -np.inf, 2.0], np.float32), "none": np.array([np.nan])}
+    assert columns.score_range("some") == (0.25, 2.0)
+    assert columns.score_range("none") == (0.0, 1.0)
 
 
 def test_old_results_are_forgotten() -> None:
