@@ -65,7 +65,7 @@ def blocks(document: Path) -> Iterator[Block]:
         found.append((needs.start(), "sh", needs[1]))
     without_fences = _FENCE.sub(lambda fence: re.sub(r"[^\n]", "-", fence[0]), text)
     for indented in _INDENTED.finditer(without_fences):
-        lines = [line.strip() for line in indented[0].splitlines() if line.strip()]
+        lines = [line.strip() for line in indented[0].splitlines() if line.strip() and line.strip()[0] != "#"]
         if lines and all(line.startswith(_PROGRAMS) for line in lines):
             found.append((indented.start(), "sh", "\n".join(lines)))
     for start, language, content in sorted(found):
