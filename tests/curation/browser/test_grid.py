@@ -136,3 +136,30 @@ def test_a_queue_is_worked_through_by_keys_alone(page: Page, site: Site) -> None
     assert len(set(seen)) == 4
     assert all(site.review.verdicts.states[name].verdict == "skip" for name in seen)
     page.shows(".queue", f"{ALL - 4} left")
+
+
+MILLION = """async () => {
+  const { Grid } = await import('/static/grid.js');
+  const scroller = document.createElement('div');
+  Object.assign(scroller.style, { position: 'fixed', inset: '0', overflowY: 'scroll', zIndex: 99 });
+  document.body.append(scroller);
+  const row = (index) => ({ id: `s${index}`, layers: 1, passed: true, thumb: null });
+  const grid = new Grid(scroller, { onOpen() {}, onSelect() {}, onActive() {} });
+  const drawn = () => new Promise((done) => setTimeout(() => requestAnimationFrame(() => setTimeout(done)), 50));
+  grid.show({ total: 1_000_000, get: row, want() {} });
+  grid.resize(360);
+  await drawn();
+  const found = [];
+  for (const index of [999_999, 500_000, 3]) {
+    grid.activate(index);
+    await drawn();
+    await drawn();
+    const box = scroller.querySelector(`[data-index='${index}']`)?.getBoundingClientRect();
+    found.push(Boolean(box) && box.top >= -1 && box.bottom <= innerHeight + 1);
+  }
+  return found;
+}"""
+
+
+def test_every_one_of_a_million_samples_can_be_reached(page: Page) -> None:
+    assert page.evaluate(MILLION) == [True, True, True]
