@@ -5,7 +5,7 @@
 Prompts name some of the things of a design that was never trained on, layouts are its anonymous boxes. The judge, which
 no model was trained or chosen with, says what the drawn layers show; an anonymous layout lets any thing take any box,
 so layers and named things are matched one to one. Beside it stand chance (the prompts of other designs) and what the
-judge finds in the exact designs themselves. `--choose` compares steps and guidance on another set of designs instead.
+judge finds in the exact designs themselves. `--choose` picks the guidance on another set of designs instead.
 """
 
 import argparse
@@ -50,6 +50,8 @@ RESULTS = REPOSITORY / "benchmarks" / "results" / "art_sampling.json"
 PICTURE = REPOSITORY / "docs" / "images" / "art.png"
 BENCHMARKS = REPOSITORY / "docs" / "benchmarks.md"
 BATCH = 16
+SCALES = (1.3, 1.4, 1.5)
+SPOILED_AT_MOST = 0.09  # one part in ten below what other designs may show
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,20 +186,21 @@ def _added(
     return sampled(art, questions, settings, held), asked
 
 
-def choose(art: Art, judge: Judge) -> list[dict[str, Any]]:
-    """Numbers of steps and guidance compared on designs that no figure is reported of."""
-    wanted = cases(VALIDATION, 120)
-    rows = []
-    for steps in (16, 24):
-        for scale in (1.0, 1.5, 2.0, 3.0):
-            settings = settings_for(art.settings, steps=steps, true_cfg=scale)
-            facts = measured(judge, wanted, sampled(art, wanted, settings))
-            row = {"steps": steps, "true_cfg": scale} | {
-                name: facts[name]["value"] for name in ("named_found", "empty_or_repeated", "recomposition_psnr")
-            }
-            print(row, flush=True)
-            rows.append(row)
-    return rows
+def choose(art: Art, judge: Judge, designs: int) -> None:
+    """Prints what each guidance finds and spoils on designs that no figure is reported of.
+
+    Guidance finds more of what is named and spoils more layers. The most is taken that spoils at most
+    `SPOILED_AT_MOST` of them here.
+    """
+    wanted = cases(VALIDATION, designs)
+    best = 1.0
+    for scale in SCALES:
+        facts = measured(judge, wanted, sampled(art, wanted, settings_for(art.settings, true_cfg=scale)))
+        names = ("named_found", "empty_or_repeated", "recomposition_psnr")
+        print({"true_cfg": scale} | {name: facts[name]["value"] for name in names}, flush=True)
+        if facts["empty_or_repeated"]["value"] <= SPOILED_AT_MOST:
+            best = max(best, scale)
+    print(f"true_cfg {best:g}")
 
 
 def picture(images: Sequence[LayeredImage], most_layers: int = LAYERS[1]) -> UInt8Array:
@@ -253,15 +256,15 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=TINY / "art")
-    parser.add_argument("--designs", type=int, default=64, help="fewer for a trial; nothing is written then")
+    parser.add_argument("--designs", type=int, default=128, help="fewer for a trial; nothing is written then")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--cfg", type=float, help="true CFG scale instead of the model's own")
-    parser.add_argument("--choose", action="store_true", help="compare steps and guidance and do nothing else")
+    parser.add_argument("--choose", action="store_true", help="pick the guidance and do nothing else")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     art, judge = load_art(arguments.model), load_judge()
     if arguments.choose:
-        choose(art, judge)
+        choose(art, judge, arguments.designs)
         return
     settings = settings_for(art.settings, steps=arguments.steps, true_cfg=arguments.cfg)
     wanted = cases(EVALUATION, arguments.designs)
