@@ -62,6 +62,12 @@ def test_ray_is_known_to_the_executor_and_the_trainers_launcher_alone() -> None:
     assert found == RAY_IS_IMPORTED_BY
 
 
+def test_the_review_page_knows_of_the_filters_only_their_taxonomy() -> None:
+    for file in files_of("curation"):
+        found = {module for module in imports(file) if module.partition(".")[0] == "filters"}
+        assert found <= {"filters.taxonomy"}, file
+
+
 def test_nothing_imports_the_command_line() -> None:
     for room in (*ROOMS, "benchmarks"):
         for file in (REPOSITORY / room).rglob("*.py"):
