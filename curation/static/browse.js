@@ -2,7 +2,7 @@
 
 import { api } from './api.js';
 import { button, h, keepingFocus, replace } from './dom.js';
-import { Filters, NO_FILTER, request } from './filters.js';
+import { Filters, NO_FILTER, isBlind, request } from './filters.js';
 import { Grid } from './grid.js';
 import { GridOrder, QueueOrder } from './order.js';
 import { Rows } from './rows.js';
@@ -68,17 +68,12 @@ export class Browse {
 
   /** Shows what stands for a sample; returns whether that is something else than before, as far as it is known. */
   patch(id, { verdict, reasons, reviewers }) {
-    if (this.#isBlind() && reviewers && !(this.session.reviewer in reviewers)) return false;
+    if (isBlind(this.session, this.filter.value) && reviewers && !(this.session.reviewer in reviewers)) return false;
     const before = this.#rows?.get(this.#rows.indexOf(id));
     const different = before?.verdict !== verdict;
     this.#rows?.patch(id, { verdict, reasons });
     this.grid.refresh();
     return different;
-  }
-
-  // Whether the queue keeps what others said to itself until one has decided.
-  #isBlind() {
-    return this.session.queues.some(({ name, hides_scores }) => hides_scores && name === this.filter.value.queue);
   }
 
   /** Others have decided: the query is asked again when the person wants it. */
@@ -148,7 +143,7 @@ export class Browse {
       ['style', 'Style'],
       ['rating', 'Rating'],
       ['decided', 'Time of decision'],
-      ...this.session.scores.map(({ name }) => [name, words(name)]),
+      ...(isBlind(this.session, filter) ? [] : this.session.scores.map(({ name }) => [name, words(name)])),
     ];
     const by = h(
       'select',

@@ -25,6 +25,11 @@ export function request(filter) {
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => !open(value)));
 }
 
+/** Whether the queue keeps scores, and what others said, to itself until one has decided. */
+export function isBlind(session, filter) {
+  return session.queues.some(({ name, hides_scores }) => hides_scores && name === filter.queue);
+}
+
 /** The side panel. `filter` is the signal that it changes, and follows when others do. */
 export class Filters {
   #score = '';
@@ -61,12 +66,13 @@ export class Filters {
       class: 'link',
       onclick: () => (filter.value = { ...NO_FILTER, queue: filter.value.queue, sort: filter.value.sort }),
     });
+    this.scores = section('Scores', this.score, this.plot, this.ranges);
     panel.append(
       section('Queues', this.queues),
       section('Find', this.search),
       this.choices,
       section('Layers', h('div', { class: 'range' }, this.least, h('span', { class: 'quiet' }, 'to'), this.most)),
-      section('Scores', this.score, this.plot, this.ranges),
+      this.scores,
       this.clear,
     );
     filter.watch(() => keepingFocus(panel, () => this.#draw()));
@@ -84,6 +90,7 @@ export class Filters {
 
   #draw() {
     const filter = this.filter.value;
+    const blind = isBlind(this.session, filter);
     const most = filter.layers?.[1];
     showValue(this.search, filter.text);
     showValue(this.least, filter.layers?.[0] ?? '');
@@ -93,7 +100,7 @@ export class Filters {
     replace(
       this.choices,
       section('Decision', this.#chips('decisions', decisions)),
-      section('Filters say', this.#passed()),
+      blind ? null : section('Filters say', this.#passed()),
       section(
         'Style',
         this.#chips(
@@ -124,7 +131,8 @@ export class Filters {
       ),
     );
     this.clear.hidden = !Object.keys(request({ ...filter, queue: '', sort: [] })).length;
-    if (this.#score) this.#drawHistogram();
+    this.scores.hidden = blind;
+    if (this.#score && !blind) this.#drawHistogram();
   }
 
   #drawQueues() {
@@ -138,7 +146,7 @@ export class Filters {
             type: 'button',
             class: 'queue',
             'aria-pressed': String(this.filter.value.queue === queue.name),
-            onclick: () => this.#change({ queue: queue.name }),
+            onclick: () => this.#enter(queue),
           },
           h('span', {}, queue.title),
           h(
@@ -162,6 +170,11 @@ export class Filters {
         button(title, { class: 'chip', pressed: chosen.includes(name), onclick: () => flip(name) }),
       ),
     );
+  }
+
+  // In a queue that hides scores nothing may be chosen, or put in order, by them.
+  #enter({ name, hides_scores }) {
+    this.#change({ queue: name, ...(hides_scores ? { passed: null, scores: {}, sort: [] } : {}) });
   }
 
   #passed() {

@@ -186,3 +186,21 @@ def test_decisions_leave_and_come_back_as_files(page: Page, site: Site, tmp_path
     assert any("s0000018" in line and "reject" in line for line in lines)
     page.set_input_files("#team input[type=file]", tmp_path / "decisions.csv")
     page.shows("#notice", f"{len(lines) - 1} decisions read, 0 of them new.")
+
+
+def test_scores_stay_hidden_in_a_calibration_queue_until_the_verdict(page: Page) -> None:
+    page.click(".queue:has-text('Calibration')")
+    page.until("document.querySelector('.queue[aria-pressed=true]').textContent.includes('Calibration')")
+    page.wait_for_selector("text=Filters say", state="detached")
+    page.until("document.querySelector('#cell-0')?.dataset.state === 'filled'")
+    assert page.locator(".cell-flag").count() == 0
+    page.press("q")
+    page.wait_for_selector("#viewer .plane")
+    assert "Hidden in this queue" in page.inner_text("[aria-label=Scores]")
+    first = page.title().split()[0]
+    page.press("k")
+    page.until(f"!document.querySelector('.sample-title').textContent.startsWith('{first}')")
+    page.saved()
+    page.press("ArrowLeft")
+    page.until(f"document.querySelector('.sample-title').textContent.startsWith('{first}')")
+    page.until("document.querySelectorAll('table.scores tr').length > 0")
