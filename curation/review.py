@@ -232,7 +232,9 @@ class Review:
                     if now - pushed >= PUSH_SECONDS:
                         pushed = now
                         await run_sync(self.push)
-                except (RequestError, UserError, OSError, ValueError) as error:
+                    if grouping.done():
+                        grouping.result()  # what went wrong there is told like anything else
+                except (RequestError, UserError, ImportError, OSError, ValueError) as error:
                     self._tell(str(error))
         finally:
             grouping.cancel()

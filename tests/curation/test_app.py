@@ -253,6 +253,20 @@ def test_near_duplicates_are_shown_in_groups(run: RunDirectory) -> None:
         assert sample(client, 2)["duplicates"] == [sample_id(8)]
 
 
+def test_a_page_without_groups_says_why_and_goes_on(run: RunDirectory) -> None:
+    def grouper(hashes: np.ndarray) -> np.ndarray:
+        raise ValueError("no index of that size")
+
+    review = open_review(run, grouper=grouper)
+    told: list[Any] = []
+    review.bus.send = lambda kind, content: told.append((kind, content))  # type: ignore[method-assign]
+    with client_of(review) as client:
+        until(lambda: ("problem", {"message": "no index of that size"}) in told)
+        assert client.post("/api/query", json={"group": "duplicates"}).status_code == 400
+        decide(client, event(1, "keep"))
+    assert len(read_decisions(run.storage)) == 1
+
+
 def test_decisions_leave_and_come_back_as_files(client: TestClient, review: Review) -> None:
     decide(client, event(1, "keep"), event(2, "reject", reasons=["halo", "cut"]))
     for kind, media in (("csv", "text/csv"), ("parquet", "application/vnd.apache.parquet")):
