@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 
-NEEDS = re.compile(r"<!-- needs: (.+?) -->", re.DOTALL)
+NEEDS = re.compile(r"<!-- needs: (.+?)\s*-->", re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*\Z")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)+", re.MULTILINE)
