@@ -206,8 +206,11 @@ def save_classifier(network: ArtifactNetwork, folder: Path, facts: dict[str, Any
 
 
 def _scores(sample: FilterInput, judgement: ArtifactJudgement) -> list[Score]:
+    """Of all image layers and of the whole; a font draws text layers exactly."""
     rows = []
     for record, layer in zip(sample.sidecar.layers, sample.image.layers, strict=True):
+        if record.kind == "text":
+            continue
         found = judgement.layer(layer.pixels, sample.raws.get(record.index))
         rows += [Score(sample.sample_id, record.index, name, value) for name, value in found.items()]
     whole = judgement.whole(sample.image.whole())

@@ -1,6 +1,7 @@
 """The artifact filter: what it scores, that neighbours change nothing, and what is said of a wrong checkpoint."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,14 @@ def test_every_layer_is_scored_and_the_whole_on_what_concerns_it() -> None:
     assert by_layer[1] == by_layer[2] == set(ARTIFACT_SCORES) - {f"{ARTIFACT}_{kind}" for kind in NEED_RAW}
     assert by_layer[-1] == {f"{ARTIFACT}_{kind}" for kind in OF_WHOLES}
     assert all(0 <= score.score <= 1 for score in result.scores)
+
+
+def test_what_a_font_drew_is_not_judged() -> None:
+    drawn = sample(1)
+    text = drawn.sidecar.layers[1].model_copy(update={"kind": "text", "text": "Sunny", "font": "", "color": "#000000"})
+    layers = (drawn.sidecar.layers[0], text, drawn.sidecar.layers[2])
+    (result,) = build_filter().score([replace(drawn, sidecar=drawn.sidecar.model_copy(update={"layers": layers}))])
+    assert {score.layer_index for score in result.scores} == {-1, 0, 2}
 
 
 def test_a_sample_s_scores_do_not_depend_on_its_neighbours() -> None:
