@@ -115,3 +115,10 @@ def assert_same_pixels(found: LayeredImage, wanted: LayeredImage) -> None:
     if found.merged is not None and wanted.merged is not None:
         assert np.array_equal(found.merged, wanted.merged)
     assert np.array_equal(found.whole(), wanted.whole())
+
+
+def sixty_layers() -> tuple[LayeredImage, Sidecar]:
+    """More layers than any design of the published sets has."""
+    layers = tuple(Layer(blob((9, 9), (4 * n, 200, 9)), Box(n, n, n + 9, n + 9)) for n in range(60))
+    image = LayeredImage(np.full((70, 70, 3), 90, np.uint8), layers)
+    return image, sidecar_of(image, [record_of(n, layer, f"layer number {n}") for n, layer in enumerate(layers)])

@@ -14,7 +14,7 @@ from exports.formats import FormatOptions
 from exports.open_raster import OpenRaster
 from exports.open_raster_reading import read_open_raster
 from layered import LayeredImage, Sidecar
-from tests.exports.designs import assert_same_pixels, design, samples
+from tests.exports.designs import assert_same_pixels, design, samples, sixty_layers
 
 ORA = OpenRaster(FormatOptions())
 
@@ -31,6 +31,13 @@ def test_anything_comes_back_as_it_was(sample: tuple[LayeredImage, Sidecar], tmp
     image, sidecar = read_open_raster(written(sample, tmp_path))
     assert_same_pixels(image, sample[0])
     assert sidecar == sample[1]
+
+
+def test_sixty_layers_come_back(tmp_path: Path) -> None:
+    image, sidecar = sixty_layers()
+    found, described = read_open_raster(written((image, sidecar), tmp_path))
+    assert_same_pixels(found, image)
+    assert described == sidecar
 
 
 def test_equal_samples_give_equal_bytes(tmp_path: Path) -> None:

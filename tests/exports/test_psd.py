@@ -15,8 +15,8 @@ from psd_tools import PSDImage
 from exports.formats import FormatOptions
 from exports.psd import Psd
 from exports.psd_reading import read_psd
-from layered import Box, Layer, LayeredImage, Sidecar, UserError
-from tests.exports.designs import assert_same_pixels, blob, design, record_of, samples, sidecar_of
+from layered import LayeredImage, Sidecar, UserError
+from tests.exports.designs import assert_same_pixels, design, samples, sidecar_of, sixty_layers
 
 PSD = Psd(FormatOptions())
 
@@ -36,9 +36,7 @@ def test_anything_comes_back_as_it_was(sample: tuple[LayeredImage, Sidecar], tmp
 
 
 def test_sixty_layers_come_back(tmp_path: Path) -> None:
-    layers = tuple(Layer(blob((9, 9), (4 * n, 200, 9)), Box(n, n, n + 9, n + 9)) for n in range(60))
-    image = LayeredImage(np.full((70, 70, 3), 90, np.uint8), layers)
-    sidecar = sidecar_of(image, [record_of(n, layer, f"layer number {n}") for n, layer in enumerate(layers)])
+    image, sidecar = sixty_layers()
     found, described = read_psd(written((image, sidecar), tmp_path))
     assert_same_pixels(found, image)
     assert described == sidecar
