@@ -68,6 +68,11 @@ QUEUES: Final[Sequence[Queue]] = (
     Queue(
         "conflict", "Reviewers disagree", "Samples that one reviewer keeps and another rejects: the next verdict holds."
     ),
+    Queue(
+        "caption",
+        "Captions to edit",
+        "Samples without one of their layers, whose caption may still name it: nobody has written another one.",
+    ),
     Queue(AUDIT_QUEUE, "Random audit", "A random part of all samples, decided or not."),
     Queue(
         "calibration",
@@ -108,6 +113,7 @@ class QueueRows:
             "threshold": self._threshold,
             "disagreement": self._disagreement,
             "conflict": self._conflict,
+            "caption": self._caption,
             AUDIT_QUEUE: self._audit,
             "calibration": self._calibration,
         }
@@ -167,12 +173,29 @@ class QueueRows:
 
     def _conflict(self) -> Rows:
         """Latest opinions that contradict each other, unless somebody has decided about the conflict since."""
+
+        def contradicts(state: SampleState) -> bool:
+            settled = state.decisive is not None and state.decisive.queue == "conflict"
+            return len(state.opinions) == 2 and not settled
+
+        return self._where(contradicts)
+
+    def _caption(self) -> Rows:
+        """Samples that stay, without a layer, under the caption that they were drawn from."""
+
+        def is_old(state: SampleState) -> bool:
+            without = any(decision.verdict == "reject" for decision in state.layers.values())
+            edited = state.decisive is not None and bool(state.decisive.caption)
+            return without and not edited and state.verdict != "reject"
+
+        return self._where(is_old)
+
+    def _where(self, holds: Callable[[SampleState], bool]) -> Rows:
+        """Rows of the samples that somebody decided about and that something holds for, in the plan's order."""
         rows = [
             self._columns.rows[sample_id]
             for sample_id, state in self._verdicts.states.items()
-            if len(state.opinions) == 2
-            and sample_id in self._columns.rows
-            and not (state.decisive is not None and state.decisive.queue == "conflict")
+            if sample_id in self._columns.rows and holds(state)
         ]
         return np.array(sorted(rows, key=lambda row: int(self._columns.place[row])), np.int32)
 

@@ -84,6 +84,18 @@ def test_filters_and_people_disagree(small: Columns) -> None:
     assert review.numbers("disagreement") == [0], "who looked at it again is asked no more"
 
 
+def test_a_sample_without_a_layer_waits_for_its_caption(small: Columns) -> None:
+    review = Reviewing(small)
+    review.decide(on(3, 1, "keep"), on(4, 2, "keep"), on(5, 3, "reject"), on(6, 4, "keep"))
+    assert review.numbers("caption") == []
+    review.decide(*(on(number, 5, "reject", 0) for number in (3, 5, 6)))
+    assert review.numbers("caption") == [3, 6]  # the fifth goes altogether
+    review.decide(on(6, 6, "keep", caption="a dog"))
+    assert review.numbers("caption") == [3]
+    review.decide(on(3, 7, "keep", queue="caption"))
+    assert review.numbers("caption") == []  # somebody looked, and let it stand
+
+
 def test_reviewers_who_contradict_each_other_make_a_conflict(small: Columns) -> None:
     review = Reviewing(small)
     review.decide(on(2, 1, "keep"), on(2, 2, "pro", reviewer="bob"), on(4, 3, "keep"))

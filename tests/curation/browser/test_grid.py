@@ -50,6 +50,7 @@ def test_a_brush_on_a_histogram_keeps_its_range(page: Page) -> None:
     page.select_option("[aria-label='Score to filter by']", "clip_whole")
     page.wait_for_selector(".histogram .bars rect")
     page.until("document.querySelectorAll('.histogram .bars rect').length > 10")
+    page.locator(".histogram").scroll_into_view_if_needed()
     box = page.locator(".histogram").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 20)
     page.mouse.down()
