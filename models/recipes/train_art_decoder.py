@@ -34,7 +34,8 @@ from models.recipes.training_state import NAME, load_average_state, load_state, 
 SHIPPED: Final = TINY / "art" / "decoder"
 BATCH: Final = 4  # designs
 RATE, MUON_RATE = 2e-3, 3e-3
-ALPHA: Final = 3.0  # what errors of alpha count against those of colour
+ALPHA: Final = (3.0, 6.0)  # what errors of alpha count against those of colour, at first and later
+LATER: Final = 10_500  # steps
 WARMUP_STEPS: Final = 50
 HELD_OUT: Final = 40  # designs at the end of the last part, for the log
 _SPREAD_PART: Final = 0.3  # of the designs have their layers moved apart on the layer axis
@@ -44,7 +45,10 @@ Scope = Literal["design", "region"]
 
 
 def decoder_loss(
-    decoded: Sequence[Sequence[Tensor]], wanted: Sequence[Sequence[Tensor]], layouts: Sequence[Regions]
+    decoded: Sequence[Sequence[Tensor]],
+    wanted: Sequence[Sequence[Tensor]],
+    layouts: Sequence[Regions],
+    alpha_weight: float = ALPHA[0],
 ) -> Tensor:
     """Errors of colour weighted by alpha, of alpha, and of the composite; each absolute plus squared.
 
@@ -54,6 +58,7 @@ def decoder_loss(
         decoded: per design and region ``[4, h, w]`` of the aligned box: RGB in −1…1, alpha in 0…1.
         wanted: the same, exact.
         layouts: of the designs.
+        alpha_weight: what errors of alpha count against those of colour.
     """
     loss = torch.zeros(())
     for full in (True, False):  # merged and background, then foregrounds
@@ -68,7 +73,7 @@ def decoder_loss(
             color = _penalty(_within(found[:3], true[:3], -1.0, 1.0) - true[:3])
             loss = loss + (color * true[3]).sum() / (3 * true[3].sum().clamp_min(1))
             alpha = _within(found[3], true[3], 0.0, 1.0) - true[3]
-            loss = loss + ALPHA * (alpha.abs() + 10 * alpha.square()).mean()
+            loss = loss + alpha_weight * (alpha.abs() + 10 * alpha.square()).mean()
     wholes = [
         _penalty(composite(found, regions) - composite(true, regions)).mean()
         for found, true, regions in zip(decoded, wanted, layouts, strict=True)
@@ -128,7 +133,8 @@ def train(steps: int, scope: Scope) -> None:
         samples = [_seen(each, _spread(each.regions, rng)) for each in batch]
         with torch.autocast("cpu", torch.bfloat16):
             decoded = decoder.packed(samples)
-        loss = decoder_loss(decoded, [exact_pictures(each) for each in batch], [each.regions for each in batch])
+        wanted, layouts = [exact_pictures(each) for each in batch], [each.regions for each in batch]
+        loss = decoder_loss(decoded, wanted, layouts, ALPHA[step >= LATER])
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         for optimizer in optimizers:
@@ -227,7 +233,7 @@ def _folder(scope: Scope) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=10500)
+    parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--scope", choices=["design", "region"], default="design")
     parser.add_argument("--export", action="store_true", help="only write the trained joint decoder")
     arguments = parser.parse_args()
