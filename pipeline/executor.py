@@ -15,7 +15,16 @@ from typing import Any
 from layered.errors import UserError
 from pipeline.executor_config import ExecutorConfig
 from pipeline.isolation import failed_in, process_isolating
-from pipeline.pools import BatchReport, Handle, StageError, StageHost, WorkerDiedError, handles_in, resolved
+from pipeline.pools import (
+    BatchReport,
+    Handle,
+    StageError,
+    StageHost,
+    WorkerDiedError,
+    generated_pixels,
+    handles_in,
+    resolved,
+)
 from stages.stage import Failed, Stage
 
 CALLS_IN_FLIGHT = 2
@@ -83,7 +92,9 @@ class _Worker:
             return [_Outcome(report, error=error), *([None] * len(items))]
         failures = tuple(result if isinstance(result, Failed) else None for result in results)
         failed = sum(failure is not None for failure in failures)
-        report = BatchReport(stage, self._name, chunk, len(items), failed, started, time.time())
+        report = BatchReport(
+            stage, self._name, chunk, len(items), failed, started, time.time(), generated_pixels(items)
+        )
         kept = [None if isinstance(result, Failed) else result for result in results]
         return [_Outcome(report, failures), *kept]
 

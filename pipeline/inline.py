@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.isolation import failed_in, process_isolating
-from pipeline.pools import BatchReport, Handle, StageError, StageHost, resolved
+from pipeline.pools import BatchReport, Handle, StageError, StageHost, generated_pixels, resolved
 from stages.stage import Failed, Stage
 
 
@@ -37,7 +37,8 @@ class InlinePools:
             started = time.time()
             results = self._host.process(stage, part)
             failed = sum(isinstance(result, Failed) for result in results)
-            self._on_batch(BatchReport(stage, "inline-0", chunk, len(part), failed, started, time.time()))
+            ended, pixels = time.time(), generated_pixels(part)
+            self._on_batch(BatchReport(stage, "inline-0", chunk, len(part), failed, started, ended, pixels))
             return results
 
         values = [resolved(item, lambda handle: handle.value) for item in items]

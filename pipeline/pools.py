@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol
 
 from layered.errors import UserError
+from stages.records import Draw
 from stages.stage import Failed, Stage
 
 
@@ -50,6 +51,7 @@ class BatchReport:
     Attributes:
         worker: pool name and number, such as ``layer_flux-0``.
         started, ended: seconds since the epoch.
+        pixels: to be generated, of all items; 0 where a stage generates nothing.
     """
 
     stage: str
@@ -59,6 +61,12 @@ class BatchReport:
     failed: int
     started: float
     ended: float
+    pixels: int = 0
+
+
+def generated_pixels(items: Sequence[Any]) -> int:
+    """How many pixels a batch asks a generator for."""
+    return sum(item.size[0] * item.size[1] for item in items if isinstance(item, Draw))
 
 
 class StageError(Exception):
