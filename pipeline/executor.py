@@ -61,9 +61,6 @@ class _Worker:
     """One process of a pool: a `StageHost` that follows references and answers with small outcomes."""
 
     def __init__(self, name: str, stages: Mapping[str, Stage[Any, Any]]) -> None:
-        from layered.torchvision_cure import ensure_torchvision
-
-        ensure_torchvision()
         self._name = name
         self._host = StageHost(stages)
 

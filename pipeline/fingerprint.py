@@ -16,6 +16,7 @@ from pipeline.briefs import BriefList
 from pipeline.config import RunConfig
 from stages.layer_flux import resolve_defaults
 from stages.matting import MattingConfig, resolve_model
+from stages.simulated import SIMULATED_MODEL, SIMULATED_TIMES
 
 _HASHED_WHOLE = 64 * 1024**2
 """Files above this many bytes enter by size and by their first and last MiB: reading 24 GB takes a minute."""
@@ -47,8 +48,11 @@ def fingerprint(config: RunConfig, briefs: BriefList) -> tuple[str, dict[str, An
         # The check that decides on another attempt looks through the filters' CLIP.
         "filters.clip.model": model_part(config.filters.clip.location),
     }
+    not_drawn: Any = {"model": True, "seconds_per_layer": True, "cpu_offload": True, "simulated": SIMULATED_TIMES}
+    if resolved.model != SIMULATED_MODEL:
+        not_drawn["simulated"] = True
     sections = {
-        "layer_flux": resolved.model_dump(mode="json", exclude={"model", "seconds_per_layer", "cpu_offload"}),
+        "layer_flux": resolved.model_dump(mode="json", exclude=not_drawn),
         "text": config.text.model_dump(mode="json"),
         "compose": config.compose.model_dump(mode="json"),
         "filters.clip": config.filters.clip.model_dump(mode="json", exclude={"model"}),

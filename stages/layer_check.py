@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from filters.alpha import alpha_scores
+from filters.alpha import ALPHA_SCORES, alpha_scores
 from filters.clip import shared_clip
 from filters.clip_alignment import CLIP_LAYER, CLIP_MARGIN, layer_alignment
 from filters.config import FiltersConfig
@@ -51,6 +51,7 @@ class LayerCheck(ItemStage[Matted, CheckedLayer]):
     def __init__(self, accept: AcceptConfig, filters: FiltersConfig) -> None:
         self._thresholds = accept.thresholds()
         self._clip = filters.clip
+        self._uses_alpha = bool(self._thresholds.keys() & set(ALPHA_SCORES))
         self._uses_clip = bool({CLIP_LAYER, CLIP_MARGIN} & self._thresholds.keys())
 
     def setup(self) -> None:
@@ -60,7 +61,7 @@ class LayerCheck(ItemStage[Matted, CheckedLayer]):
 
     def process_item(self, item: Matted) -> CheckedLayer:
         draw = item.drawn.draw
-        scores = alpha_scores(item.rgba, item.drawn.opaque)
+        scores = alpha_scores(item.rgba, item.drawn.opaque) if self._uses_alpha else {}
         if self._uses_clip and draw.caption:
             scores |= layer_alignment(item.rgba, draw.caption, shared_clip(self._clip))
         failed = [name for name, least in self._thresholds.items() if name in scores and not scores[name] >= least]

@@ -18,6 +18,7 @@ from layered.errors import UserError
 from models import TINY
 from stages.layer_check import AcceptConfig
 from stages.records import Draw, Drawn
+from stages.simulated import SIMULATED_MODEL, SimulatedConfig, SimulatedGenerator
 from stages.stage import Failed, Stage
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class LayerFluxConfig(BaseModel):
     """The `layer_flux` section. What is left out comes from the model folder's `layerprism.json`, else from FLUX.1-dev.
 
     Attributes:
-        model: a diffusers folder, a hub id, or ``layerprism-tiny``, the embedded model.
+        model: a diffusers folder, a hub id, ``layerprism-tiny``, the embedded model, or ``simulated``, which waits
+            and draws flat shapes.
         revision: of a hub model, a branch, tag or commit; what was really loaded is recorded.
         licence: recorded with every layer.
         suffix: ends the prompt of a layer and asks for the plain background.
@@ -74,6 +76,7 @@ class LayerFluxConfig(BaseModel):
         compile: of the transformer by `torch.compile`.
         quantization: of the transformer's weights.
         seconds_per_layer: for the plan's estimate alone.
+        simulated: of the simulated model: its times, faults and shapes.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -100,6 +103,7 @@ class LayerFluxConfig(BaseModel):
     compile: bool = False
     quantization: Literal["none", "fp8", "int8"] = "none"
     seconds_per_layer: float | None = Field(None, gt=0)
+    simulated: SimulatedConfig = SimulatedConfig()
 
 
 class ResolvedLayerFlux(LayerFluxConfig):
@@ -149,6 +153,15 @@ _FLUX_SETTINGS = ResolvedLayerFlux(
 )
 
 
+_SIMULATED_SETTINGS = _ModelSettings(
+    revision="1",
+    licence="CC0-1.0",
+    layer_sizes=((32, 32), (40, 24), (24, 40)),
+    base_sizes=((32, 32), (40, 24), (24, 40)),
+    dtype="float32",
+)
+
+
 def model_location(model: str) -> str:
     """Where a configured model is: the embedded model's folder, or what was configured."""
     return str(TINY) if model == EMBEDDED_MODEL else model
@@ -171,6 +184,8 @@ def resolve_defaults(config: LayerFluxConfig) -> ResolvedLayerFlux:
 
 def _settings_of(model: str) -> _ModelSettings:
     """What stands in the model's folder; nothing for a hub model."""
+    if model == SIMULATED_MODEL:
+        return _SIMULATED_SETTINGS
     folder = Path(model_location(model))
     if not folder.is_dir():
         if model == EMBEDDED_MODEL or _looks_local(model):
@@ -204,13 +219,17 @@ class LayerFlux(Stage[Draw, Drawn]):
 
     def __init__(self, config: LayerFluxConfig) -> None:
         self._config = config
-        self._generator: Generator | None = None
+        self._generator: Generator | SimulatedGenerator | None = None
 
     def setup(self) -> None:
         """Loads the pipeline. Raises UserError when there is none where the configuration says."""
-        from stages.generator import load_generator
+        settings = resolve_defaults(self._config)
+        if self._config.model == SIMULATED_MODEL:
+            self._generator = SimulatedGenerator(settings)
+        else:
+            from stages.generator import load_generator
 
-        self._generator = load_generator(resolve_defaults(self._config))
+            self._generator = load_generator(settings)
 
     def process(self, batch: Sequence[Draw]) -> list[Drawn | Failed]:
         """Draws a batch. Raises ValueError when its sizes differ, and whatever the pipeline raises."""

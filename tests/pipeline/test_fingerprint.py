@@ -36,6 +36,7 @@ def fingerprint_of(config: RunConfig, briefs: BriefList | None = None) -> str:
         "report.samples=3",
         "layer_flux.seconds_per_layer=3.0",
         "layer_flux.cpu_offload=model",
+        "layer_flux.simulated.failure_rate=0.5",  # of another model
     ],
 )
 def test_what_changes_no_bytes_is_not_in_it(model_folder: Path, override: str) -> None:
@@ -116,3 +117,13 @@ def test_briefs_of_a_file_count_by_content(model_folder: Path) -> None:
     briefs = load_briefs(config.plan, 1).briefs
     one, same, other = BriefList(briefs[:3]), BriefList(list(briefs[:3])), BriefList([briefs[1], briefs[0], briefs[2]])
     assert fingerprint_of(config, one) == fingerprint_of(config, same) != fingerprint_of(config, other)
+
+
+def test_of_the_simulated_model_what_it_draws_counts_and_how_long_it_takes_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("plan: {samples: 5}\nlayer_flux: {model: simulated}\n")
+    plain = fingerprint_of(load_config(path))
+    for override in ("seconds_per_batch=1.0", "latency_spread=0.2", "memory_mb=5", "load_seconds=3.0"):
+        assert fingerprint_of(load_config(path, [f"layer_flux.simulated.{override}"])) == plain
+    for override in ("failure_rate=0.1", "grain=3", "object_sizes=[0.2, 0.3]"):
+        assert fingerprint_of(load_config(path, [f"layer_flux.simulated.{override}"])) != plain
