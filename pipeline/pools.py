@@ -52,6 +52,9 @@ class BatchReport:
         worker: pool name and number, such as ``layer_flux-0``.
         started, ended: seconds since the epoch.
         pixels: to be generated, of all items; 0 where a stage generates nothing.
+        attempt: 1 unless a fault made the batch be tried again.
+        queue_seconds: waited for a free worker.
+        peak_gpu_bytes: most memory that the batch held on its worker's GPU; 0 without one.
     """
 
     stage: str
@@ -62,6 +65,9 @@ class BatchReport:
     started: float
     ended: float
     pixels: int = 0
+    attempt: int = 1
+    queue_seconds: float = 0.0
+    peak_gpu_bytes: int = 0
 
 
 def generated_pixels(items: Sequence[Any]) -> int:
