@@ -282,6 +282,7 @@ class RayPools:
         else:
             wanted = sum(spec.cpus * spec.workers for spec in self._specs)
             ray.init(
+                address="local",  # one of its own, whatever else runs on this machine
                 num_cpus=self._config.num_cpus or max(os.cpu_count() or 1, int(wanted + 0.999)),
                 object_store_memory=self._config.object_store_mb * 1024**2,
                 runtime_env=environment,
