@@ -7,6 +7,7 @@ order of arrival gets into the file.
 from __future__ import annotations
 
 import hashlib
+import io
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,13 @@ from layered.codec import sample_key
 
 HEADER_SIZE = tarfile.BLOCKSIZE
 """Bytes before each member's content."""
+
+_MODE, _OWNER = 0o444, "bigdata"
+"""Of every file, as webdataset writes them."""
+
+
+_MOST_BETWEEN = 16 * 1024
+"""Bytes between two members that are read along rather than left out by a second read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +57,13 @@ class TarWriter:
     """Appends samples to a binary stream that starts empty; `close` ends the tar and leaves the stream open."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        # webdataset takes a second to import, and who only reads a tar does not need it.
-        from webdataset.writer import TarWriter as WebDatasetTarWriter
-
-        self._writer = WebDatasetTarWriter(stream, encoder=False, mtime=0)
+        # As webdataset's own writer does it, whose import would bring torch into every process that writes.
+        self._tar = tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
 
     @property
     def size(self) -> int:
         """Bytes written so far, without the blocks that end a tar."""
-        return int(self._writer.tarstream.offset)
+        return self._tar.offset
 
     def add(self, sample_id: str, members: Mapping[str, bytes]) -> tuple[Member, ...]:
         """Writes one sample and says where each member now lies. Raises ValueError for a name no tar can hold."""
@@ -65,13 +71,15 @@ class TarWriter:
         placed = []
         for name in sorted(members):
             content = members[name]
-            self._writer.write({"__key__": key, name: content})
+            entry = tarfile.TarInfo(f"{key}.{name}")
+            entry.size, entry.mode, entry.uname, entry.gname = len(content), _MODE, _OWNER, _OWNER
+            self._tar.addfile(entry, io.BytesIO(content))
             offset = self.size - padded_size(len(content))
             placed.append(Member(name, offset, len(content), hashlib.sha256(content).hexdigest()))
         return tuple(placed)
 
     def close(self) -> None:
-        self._writer.close()
+        self._tar.close()
 
 
 def iterate_samples(stream: BinaryIO) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -106,15 +114,23 @@ def read_members(stream: BinaryIO, members: Iterable[Member], names: Collection[
     Raises:
         ValueError: when the tar ends before a member does.
     """
-    contents = {}
-    for member in members:
-        if names is not None and member.name not in names:
-            continue
-        stream.seek(member.offset)
-        content = stream.read(member.size)
-        if len(content) != member.size:
-            raise ValueError(f"{member.name} is cut off: {len(content)} of {member.size} bytes are there")
-        contents[member.name] = content
+    wanted = sorted(
+        (member for member in members if names is None or member.name in names), key=lambda member: member.offset
+    )
+    contents: dict[str, bytes] = {}
+    while wanted:
+        # Neighbours are read at once: where each read is a journey, as to an object store, that counts.
+        together = [wanted.pop(0)]
+        while wanted and wanted[0].offset - (together[-1].offset + together[-1].size) <= _MOST_BETWEEN:
+            together.append(wanted.pop(0))
+        start = together[0].offset
+        stream.seek(start)
+        content = stream.read(together[-1].offset + together[-1].size - start)
+        for member in together:
+            part = content[member.offset - start : member.offset - start + member.size]
+            if len(part) != member.size:
+                raise ValueError(f"{member.name} is cut off: {len(part)} of {member.size} bytes are there")
+            contents[member.name] = part
     return contents
 
 

@@ -94,3 +94,16 @@ def test_a_tar_of_other_files_is_refused() -> None:
     stream.seek(0)
     with pytest.raises(ValueError, match=r"LICENSE is not a file of the form KEY\.member"):
         list(iterate_samples(stream))
+
+
+@settings(max_examples=30, deadline=None)
+@given(samples)
+def test_the_bytes_are_those_of_webdatasets_own_writer(contents: dict[str, dict[str, bytes]]) -> None:
+    from webdataset.writer import TarWriter as WebDatasetWriter
+
+    stream = io.BytesIO()
+    writer = WebDatasetWriter(stream, encoder=False, mtime=0)
+    for sample_id, members in contents.items():
+        writer.write({"__key__": sample_id, **members})
+    writer.close()
+    assert written(contents)[0] == stream.getvalue()
