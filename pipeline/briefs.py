@@ -52,9 +52,9 @@ def load_briefs(config: PlanConfig, seed: int) -> BriefList:
         UserError: when there is no brief, or when some are bad and `skip_bad_briefs` is off.
     """
     if config.briefs.path is None:
-        if config.samples is None:
+        if config.most_samples is None:
             raise UserError("plan.samples is needed when the designer makes the briefs (plan.briefs.path is not given)")
-        count = math.ceil(config.samples / (config.variations or 1))
+        count = math.ceil(config.most_samples / (config.variations or 1))
         return BriefList(design_briefs(config.designer, seed, count), designed=True)
     found, bad = read_brief_file(config.briefs)
     problems = [(each, cannot_be_drawn(each.brief)) for each in found]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,9 +131,11 @@ def run(
     ] = None,
 ) -> None:
     """Plans, generates, filters and publishes; the same command resumes."""
+    began = time.time()
     from pipeline.briefs import BriefList, load_briefs
     from pipeline.config import load_config
     from pipeline.importing import holds_import
+    from pipeline.phases import Phase, record_phase
     from pipeline.rework import parse_only
     from pipeline.run import new_run, run_again
 
@@ -143,9 +146,16 @@ def run(
     _warn_of_unknown_words(briefs.briefs[:WORDS_LOOKED_AT], loaded)
     session = run_again(out, loaded, briefs, steps) if steps else new_run(out, loaded, briefs)
     with session.driving(), _stopped_by_ctrl_c():
-        asyncio.run(session.again(steps, console) if steps else session.make(briefs, console))
+        record_phase(session.run.storage, Phase("preparing", began, time.time()))
+        shortfall = ""
+        if steps:
+            asyncio.run(session.again(steps, console))
+        else:
+            shortfall = asyncio.run(session.make(briefs, console))
         _publish(session, prune=False)
     _exit_for_failures(session)
+    if shortfall:
+        raise FailedWorkError(shortfall)
 
 
 @app.command()

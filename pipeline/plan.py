@@ -188,19 +188,41 @@ def make_plan(config: RunConfig, briefs: BriefList) -> Plan:
     return extend_plan(Plan(SCHEMA.empty_table()), config, briefs)
 
 
-def extend_plan(old: Plan, config: RunConfig, briefs: BriefList) -> Plan:
+def extend_plan(old: Plan, config: RunConfig, briefs: BriefList, total: int | None = None) -> Plan:
     """`old` with all its rows and chunks as they are, and new chunks for the samples that it lacks.
+
+    Args:
+        total: how many samples there will be; None leaves it to the configuration.
 
     Raises:
         UserError: as `make_plan`, and when fewer samples are asked for than `old` has.
     """
-    total = sample_count(config.plan, briefs)
+    if total is None:
+        total = sample_count(config.plan, briefs)
+        if config.plan.accepted is not None:
+            total = max(total, len(old))  # a run that was topped up before is never too large
     if total < len(old):
         raise UserError(f"the run was planned with {len(old)} samples, now {total} are asked for: a run can only grow")
     if total == len(old):
         return old
     settings = resolve_defaults(config.layer_flux)
-    new = (_drafted(index, config, settings, briefs) for index in range(len(old), total))
+    return _with_samples(old, config, briefs, settings, range(len(old), total))
+
+
+def plan_of(config: RunConfig, briefs: BriefList, indices: Iterable[int]) -> Plan:
+    """A plan of some of a run's samples, each with the brief, the seeds and the prompts that it has there.
+
+    Raises:
+        UserError: as `make_plan`.
+    """
+    settings = resolve_defaults(config.layer_flux)
+    return _with_samples(Plan(SCHEMA.empty_table()), config, briefs, settings, indices)
+
+
+def _with_samples(
+    old: Plan, config: RunConfig, briefs: BriefList, settings: ResolvedLayerFlux, indices: Iterable[int]
+) -> Plan:
+    new = (_drafted(index, config, settings, briefs) for index in indices)
     tables = [old.table]
     for number, drafts in enumerate(_cut(new, config.plan.chunk_layers, settings.batch_size), start=old.chunk_count):
         tables.append(pa.Table.from_pylist(_chunk_rows(number, drafts, settings.batch_size), schema=SCHEMA))
@@ -208,15 +230,27 @@ def extend_plan(old: Plan, config: RunConfig, briefs: BriefList) -> Plan:
 
 
 def sample_count(config: PlanConfig, briefs: BriefList) -> int:
-    """How many samples a run has. Raises UserError when `samples` and `variations` contradict each other."""
-    if config.samples is None:
+    """How many samples a run has at first. Raises UserError when `samples` and `variations` contradict each other."""
+    most = _most_variations(config, briefs)
+    if config.first_samples is None:
         return len(briefs.briefs) * (config.variations or 1)
-    if not briefs.designed and config.variations and config.samples > len(briefs.briefs) * config.variations:
+    if config.samples is not None and most is not None and config.samples > most:
         raise UserError(
             f"plan.samples is {config.samples}, but {len(briefs.briefs)} briefs in {config.variations} variations make "
-            f"{len(briefs.briefs) * config.variations}: raise plan.variations or leave it out"
+            f"{most}: raise plan.variations or leave it out"
         )
-    return config.samples
+    return config.first_samples if most is None else min(config.first_samples, most)
+
+
+def most_samples(config: PlanConfig, briefs: BriefList) -> int:
+    """How many samples a run may come to have."""
+    most, asked = _most_variations(config, briefs), config.most_samples
+    return min(each for each in (most, asked or sample_count(config, briefs)) if each is not None)
+
+
+def _most_variations(config: PlanConfig, briefs: BriefList) -> int | None:
+    """What `plan.variations` makes of a file of briefs; None where there is no end."""
+    return None if briefs.designed or not config.variations else len(briefs.briefs) * config.variations
 
 
 def sample_id_of(index: int) -> str:

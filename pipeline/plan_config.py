@@ -56,11 +56,18 @@ class DesignerConfig(BaseModel):
         return self
 
 
+TOP_UP_LIMIT = 10
+"""`plan.accepted` ends at so many times as many samples unless `plan.samples_at_most` says otherwise."""
+
+
 class PlanConfig(BaseModel):
     """The `plan` section.
 
     Attributes:
         samples: designs to make; null makes each brief of a file `variations` times. A larger number extends a run.
+        accepted: makes further samples until so many pass all filters; `samples` is then the first round, by default as
+            large as this number.
+        samples_at_most: where that ends, however few pass; null means ten times `accepted`.
         variations: samples of one brief. Of a file, null repeats all briefs in turn until there are enough samples; of
             the designer, null means one.
         styles: looks given to the samples in turn; empty keeps each brief's own.
@@ -74,11 +81,35 @@ class PlanConfig(BaseModel):
     briefs: BriefsConfig = BriefsConfig()
     designer: DesignerConfig = DesignerConfig()
     samples: int | None = Field(None, ge=1)
+    accepted: int | None = Field(None, ge=1)
+    samples_at_most: int | None = Field(None, ge=1)
     variations: int | None = Field(None, ge=1)
     styles: tuple[str, ...] = ()
     splits: dict[str, float] = {"train": 0.9, "val": 0.1}
     chunk_layers: int = Field(128, ge=1)
     skip_bad_briefs: bool = False
+
+    @property
+    def first_samples(self) -> int | None:
+        """Samples of the first round, which is the only one without `accepted`; None where the briefs decide."""
+        return self.samples or self.accepted
+
+    @property
+    def most_samples(self) -> int | None:
+        """Samples after the last round; None where the briefs decide."""
+        if self.accepted is None:
+            return self.samples
+        return self.samples_at_most or TOP_UP_LIMIT * max(self.accepted, self.samples or 1)
+
+    @model_validator(mode="after")
+    def _can_reach_what_is_wanted(self) -> Self:
+        if self.samples_at_most is None:
+            return self
+        if self.accepted is None:
+            raise ValueError("samples_at_most bounds `accepted`, which is not given: set `samples` alone, or both")
+        if self.samples_at_most < max(self.accepted, self.samples or 1):
+            raise ValueError(f"samples_at_most {self.samples_at_most} is below `accepted` or `samples`")
+        return self
 
     @field_validator("splits")
     @classmethod

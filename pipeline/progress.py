@@ -47,6 +47,17 @@ class RunProgress:
             self._console.print(self.line(), soft_wrap=True)
             yield self
 
+    def add(self, planned: Mapping[int, int]) -> None:
+        """Takes note of further chunks."""
+        self._planned |= planned
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], total=max(1, sum(self._planned.values())))
+
+    @property
+    def pending_chunks(self) -> int:
+        """Chunks that are not committed yet."""
+        return len(self._planned) - len(self._finished_chunks)
+
     def on_batch(self, report: BatchReport) -> None:
         """Takes note of a finished batch."""
         self.last_movement = time.monotonic()

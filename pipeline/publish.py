@@ -11,6 +11,7 @@ from filters.combined import combined_scores
 from filters.duplicates import repeated_samples
 from layered.errors import FailedWorkError
 from ledger.publication import NothingToPublishError, Published, publish
+from pipeline.phases import timed_phase
 from pipeline.report import write_report
 from pipeline.run import RunSession
 
@@ -39,13 +40,15 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
     find_duplicates = functools.partial(repeated_samples, duplicates, WHOLE_EMBEDDING) if duplicates.enabled else None
     try:
         derive_scores = functools.partial(combined_scores, config.filters.combined)
-        published = publish(
-            run, config.shards, thresholds, find_duplicates, facts, prune, derive_scores, config.selection
-        )
+        with timed_phase(run.storage, "publishing"):
+            published = publish(
+                run, config.shards, thresholds, find_duplicates, facts, prune, derive_scores, config.selection
+            )
     except NothingToPublishError as error:
         report = write_report(run, error.selection, thresholds, config.report, facts)
         raise FailedWorkError(f"{error} (see {report})") from error
-    report = write_report(run, published.selection, thresholds, config.report, facts)
+    with timed_phase(run.storage, "reporting"):
+        report = write_report(run, published.selection, thresholds, config.report, facts)
     accepted = len(published.selection.published)
     considered = accepted + len(published.selection.left_out)
     reasons = ", ".join(f"{count} {reason}" for reason, count in published.selection.reasons().items())

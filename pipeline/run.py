@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,11 @@ from pipeline.briefs import BriefList
 from pipeline.chunk_flow import LAYER_FLUX, FlowSettings, make_chunk
 from pipeline.config import RunConfig, config_of_values
 from pipeline.fingerprint import fingerprint
-from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan
+from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan, most_samples
 from pipeline.progress import RunProgress
 from pipeline.rework import SCORE_AGAIN, rematte, rescore
 from pipeline.stage_set import StageSet, stages_of
+from pipeline.top_up import next_round, selection_by_filters
 from pipeline.workers import run_bounded, working
 from stages.layer_flux import resolve_defaults
 from stages.matting import resolve_model
@@ -70,18 +71,45 @@ class RunSession:
         """Holds the run for this process. Raises UserError when another one drives it."""
         return self.run.driving()
 
-    async def make(self, briefs: BriefList, console: Console) -> None:
-        """Makes every planned sample that is not committed yet; first plans more where more are asked for."""
-        plan = extend_plan(read_plan(self.run), self.config, briefs)
-        self.run.extend(run_info(self.config, *fingerprint(self.config, briefs)), plan.to_bytes())
-        done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
-        images, places = sum(plan.draws_per_chunk()), plan.batch_count() * self.config.layer_flux.batch_size
-        console.print(
-            f"{len(plan)} samples, {images} layers and base images in {plan.chunk_count} chunks, "
-            f"mean batch fill {100 * images / places:.0f} %" + (f"; {len(done)} chunks are done" if done else "")
-        )
-        works = [Work(index) for index in range(plan.chunk_count) if index not in done]
-        await generate(self.run, plan, works, self.config, console)
+    async def make(self, briefs: BriefList, console: Console) -> str:
+        """Makes every planned sample that is not committed yet; first plans more where more are asked for.
+
+        With `plan.accepted`, further rounds follow until so many samples pass.
+
+        Returns:
+            Why fewer samples than `plan.accepted` pass; empty otherwise.
+        """
+        info = run_info(self.config, *fingerprint(self.config, briefs))
+        shortfall = ""
+
+        def extended(total: int | None = None) -> tuple[Plan, list[Work]]:
+            plan = extend_plan(read_plan(self.run), self.config, briefs, total)
+            self.run.extend(info, plan.to_bytes())
+            done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
+            images, places = sum(plan.draws_per_chunk()), plan.batch_count() * self.config.layer_flux.batch_size
+            console.print(
+                f"{len(plan)} samples, {images} layers and base images in {plan.chunk_count} chunks, "
+                f"mean batch fill {100 * images / places:.0f} %" + (f"; {len(done)} chunks are done" if done else "")
+            )
+            return plan, [Work(index) for index in range(plan.chunk_count) if index not in done]
+
+        def topped_up(plan: Plan) -> tuple[Plan, list[Work]]:
+            nonlocal shortfall
+            if (wanted := self.config.plan.accepted) is None:
+                return plan, []
+            accepted = len(selection_by_filters(self.run, self.config).published)
+            following = next_round(len(plan), accepted, wanted, most_samples(self.config.plan, briefs))
+            shortfall = following.shortfall
+            if following.total is None:
+                return plan, []
+            console.print(f"{accepted} of {len(plan)} samples are accepted, {wanted} are wanted: the plan grows")
+            return extended(following.total)
+
+        plan, works = extended()
+        if not works:
+            plan, works = topped_up(plan)
+        await generate(self.run, plan, works, self.config, console, then=topped_up)
+        return shortfall
 
     async def again(self, steps: Sequence[str], console: Console) -> None:
         """Scores, or mattes, composes and scores, all finished samples again from what is stored."""
@@ -196,28 +224,38 @@ async def generate(
     config: RunConfig,
     console: Console,
     stages: StageSet | None = None,
+    then: Callable[[Plan], tuple[Plan, Sequence[Work]]] | None = None,
 ) -> None:
     """Draws, composes, scores and commits chunks; returns when all of them are committed, failures included.
 
     Args:
         stages: those of the configuration, unless others are to be measured.
+        then: what is to be made when all that is committed, by the same workers; no work ends it.
     """
     if not works:
         return
     stages = stages or stages_of(config, run.storage)
     settings = FlowSettings(config.seed, config.layer_flux.attempts, resolve_defaults(config.layer_flux).batch_size)
-    draws = plan.draws_per_chunk()
-    planned = {work.chunk: draws[work.chunk] if work.sample_ids is None else work.of(plan).draws for work in works}
-    progress = RunProgress(console, planned, LAYER_FLUX, "layers and base images")
+    progress = RunProgress(console, _pictures(plan, works), LAYER_FLUX, "layers and base images")
     async with working(run, config, stages, progress) as pools:
 
-        async def make(work: Work) -> None:
+        async def make(plan: Plan, work: Work) -> None:
             result = await make_chunk(work.of(plan), work.revision, pools, settings)
             progress.on_chunk(work.chunk)
             for sample_id, failure in result.failures:
                 progress.say(f"sample {sample_id} failed in {failure.stage}: {failure.error}")
 
-        await run_bounded((functools.partial(make, work) for work in works), config.executor.chunks_in_flight)
+        while works:
+            each = (functools.partial(make, plan, work) for work in works)
+            await run_bounded(each, config.executor.chunks_in_flight)
+            plan, works = then(plan) if then else (plan, ())
+            progress.add(_pictures(plan, works))
+
+
+def _pictures(plan: Plan, works: Sequence[Work]) -> dict[int, int]:
+    """What each chunk draws at first."""
+    draws = plan.draws_per_chunk()
+    return {work.chunk: draws[work.chunk] if work.sample_ids is None else work.of(plan).draws for work in works}
 
 
 def software_versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from ledger.run_directory import RunDirectory
 from pipeline.config import RunConfig
 from pipeline.executor import RayPools
 from pipeline.inline import InlinePools
+from pipeline.phases import Phase, record_phase
 from pipeline.pools import BatchReport, Pools
 from pipeline.progress import RunProgress
 from pipeline.stage_set import StageSet
@@ -47,8 +49,12 @@ async def working(
             timings.on_batch(report)
             progress.on_batch(report)
 
+        opened = time.time()
         async with pools_of(config, stages, on_batch) as pools, progress.watched(config.executor.watchdog_seconds):
+            record_phase(run.storage, Phase("starting", opened, time.time(), progress.pending_chunks))
             yield pools
+            closing = time.time()
+        record_phase(run.storage, Phase("stopping", closing, time.time()))
 
 
 async def run_bounded(works: Iterable[Callable[[], Coroutine[Any, Any, None]]], at_once: int) -> None:
