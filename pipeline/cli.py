@@ -159,6 +159,41 @@ def run(
 
 
 @app.command()
+def submit(
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML configuration, such as configs/cluster.yaml.", metavar="CONFIG")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="The run: a URL, or a path that all machines of the cluster share.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="The job server, http://HOST:8265; this machine's otherwise; local starts one.")
+    ] = None,
+    set_: Overrides = None,
+    wait: Annotated[bool, typer.Option(help="Follows the job until it ends.")] = True,
+    follow: Annotated[str | None, typer.Option(help="Follows a job that was submitted before.", metavar="ID")] = None,
+    stop: Annotated[str | None, typer.Option(help="Stops a job; the run can go on later.", metavar="ID")] = None,
+) -> None:
+    """The same as run, as a job of a Ray cluster; submitted again, it resumes."""
+    from pipeline.submission import prepare
+    from pipeline.submit import SubmitOptions, follow_job, stop_job, submit_run
+
+    if stop is not None or follow is not None:
+        if config is not None or (stop is not None and follow is not None):
+            raise UserError("give either a CONFIG to submit, or the ID of one job to --follow or to --stop")
+        if stop is not None:
+            stop_job(address, stop, _say)
+            return
+        code = follow_job(address, follow or "", _say)
+    else:
+        if config is None or out is None:
+            raise UserError("give a CONFIG and where the run goes, --out RUN; or --follow ID, or --stop ID")
+        code = submit_run(prepare(config, set_ or [], out), SubmitOptions(address, wait), _say)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
 def retry(run: RunFolder) -> None:
     """Makes the failed samples of a run again, then publishes."""
     from pipeline.importing import existing_import
@@ -421,6 +456,11 @@ def verify(path: Annotated[Path, typer.Argument(help="A run or a publication.")]
     if problems:
         raise typer.Exit(FAILED_WORK)
     console.print(f"{path}: nothing is damaged", soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    """A line of our own among those of somebody else."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _config_or_default(path: Path | None, overrides: list[str] | None) -> RunConfig:

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "curation": {"layered", "shards", "ledger", "filters"},
 }
 
-RAY_IS_IMPORTED_BY = {"pipeline/executor.py", "art_model/train.py"}
+RAY_IS_IMPORTED_BY = {"pipeline/executor.py", "pipeline/submit.py", "art_model/train.py"}
 
 
 def imports(file: Path) -> Iterator[str]:
