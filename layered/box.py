@@ -28,9 +28,10 @@ class Box:
     @classmethod
     def of(cls, coordinates: Sequence[int]) -> Box:
         """The box ``[x0, y0, x1, y1]``. Raises ValueError unless there are four whole numbers."""
-        if len(coordinates) != 4 or any(int(value) != value for value in coordinates):
+        whole = [int(value) for value in coordinates]
+        if len(whole) != 4 or whole != list(coordinates):
             raise ValueError(f"a box is four whole numbers [x0, y0, x1, y1], not {list(coordinates)}")
-        return cls(*(int(value) for value in coordinates))
+        return cls(*whole)
 
     @classmethod
     def canvas(cls, size: Size) -> Box:

@@ -203,7 +203,8 @@ def _things(setting: _Setting, count: int, rng: random.Random) -> list[Thing]:
         labels = [f"{color} {shape}" for color in colors for shape in vocabulary.shapes]
     things: list[Thing] = []
     while len(things) < count:
-        fresh = [label for label in labels if all(thing.label != label for thing in things)]
+        shown = {thing.label for thing in things}
+        fresh = [label for label in labels if label not in shown]
         label = rng.choice(fresh or labels)
         concept = vocabulary.concepts.get(label)
         sayable = concept.colors if concept and setting.style in _TRUE_COLORS else ()

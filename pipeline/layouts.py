@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,17 +60,19 @@ def scattered(
     top = max((box.y1 for box in reserved if box.y0 < canvas[1] / 3), default=0)
     shrink = {zone: _shrink(items, zone, scene, canvas, top) for zone in {item.zone for item in items}}
     boxes: dict[int, Box] = {}
+    texts, placed = [_with_area(box) for box in reserved], list[_WithArea]()
     for index in sorted(range(len(items)), key=lambda index: -items[index].side):
         item = items[index]
         least = math.inf
         for attempt in range(_TRIES):
             side = item.side * shrink[item.zone] * _SMALLER ** (attempt // 16)
-            box = _candidate(side, item.zone, scene, canvas, top, rng)
-            crowding = _crowding(box, [boxes[other] for other in boxes if other != index], reserved)
+            corners = _candidate(side, item.zone, scene, canvas, top, rng)
+            crowding = _crowding(corners, placed, texts, least)
             if crowding < least:
-                least, boxes[index] = crowding, box
+                least, boxes[index] = crowding, Box(*corners)
             if least < (_FREE if attempt < 16 else _CROWDED):
                 break
+        placed.append(_with_area(boxes[index]))
     return [boxes[index] for index in range(len(items))]
 
 
@@ -113,9 +115,7 @@ def in_ring(items: Sequence[Item], canvas: Size, reserved: Sequence[Box], rng: r
 
 def square(x: float, y: float, side: float) -> Box:
     """The square box of this side around a centre, in whole pixels, at least 8 of them."""
-    whole = max(8, round(side))
-    x0, y0 = round(x - whole / 2), round(y - whole / 2)
-    return Box(x0, y0, x0 + whole, y0 + whole)
+    return Box(*_square_corners(x, y, side))
 
 
 def pushed_over_edge(box: Box, canvas: Size, rng: random.Random) -> Box:
@@ -137,11 +137,27 @@ def painters_order(boxes: Sequence[Box], items: Sequence[Item]) -> list[int]:
     return sorted(range(len(boxes)), key=key)
 
 
-def _candidate(side: float, zone: Zone, scene: str, canvas: Size, top: int, rng: random.Random) -> Box:
+# What follows is asked for a thousand times a design: corners are plain numbers until a place is taken.
+
+_Corners = tuple[int, int, int, int]
+_WithArea = tuple[int, int, int, int, int]
+
+
+def _with_area(box: Box) -> _WithArea:
+    return box.x0, box.y0, box.x1, box.y1, box.area
+
+
+def _square_corners(x: float, y: float, side: float) -> _Corners:
+    whole = max(8, round(side))
+    x0, y0 = round(x - whole / 2), round(y - whole / 2)
+    return x0, y0, x0 + whole, y0 + whole
+
+
+def _candidate(side: float, zone: Zone, scene: str, canvas: Size, top: int, rng: random.Random) -> _Corners:
     low, high = _centres(side, zone, scene, canvas, top)
     left = _MARGIN * min(canvas) + side / 2
     x = rng.uniform(left, max(left, canvas[0] - left))
-    return square(x, rng.uniform(low, max(low, high)), side)
+    return _square_corners(x, rng.uniform(low, max(low, high)), side)
 
 
 def _centres(side: float, zone: Zone, scene: str, canvas: Size, top: int) -> tuple[float, float]:
@@ -169,15 +185,27 @@ def _shrink(items: Sequence[Item], zone: Zone, scene: str, canvas: Size, top: in
     return min(1.0, math.sqrt(COVERED * room / sum(side * side for side in sides)))
 
 
-def _crowding(box: Box, placed: Iterable[Box], reserved: Sequence[Box]) -> float:
-    """How much of `box` or of its neighbours is hidden; what covers text counts threefold."""
-    area = box.area
-    hidden = sum(_common_area(box, other) / min(area, other.area) for other in placed)
-    return hidden + 3 * sum(_common_area(box, other) / min(area, other.area) for other in reserved)
+def _crowding(corners: _Corners, placed: Sequence[_WithArea], texts: Sequence[_WithArea], enough: float) -> float:
+    """How much of a place or of its neighbours is hidden; what covers text counts threefold.
+
+    Args:
+        enough: as soon as there is so much, the rest does not matter.
+    """
+    area = (corners[2] - corners[0]) * (corners[3] - corners[1])
+    hidden = _hidden(corners, area, placed, enough)
+    return hidden if hidden >= enough else hidden + 3 * _hidden(corners, area, texts, math.inf)
 
 
-def _common_area(one: Box, other: Box) -> int:
-    """The overlap in pixels, 0 where there is none; it is asked for a thousand times a design."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return width * height if width > 0 and height > 0 else 0
+def _hidden(corners: _Corners, area: int, others: Sequence[_WithArea], enough: float) -> float:
+    """The common areas of a place and others, as parts of the smaller of the two, summed."""
+    x0, y0, x1, y1 = corners
+    hidden = 0.0
+    for left, top, right, bottom, other in others:
+        if left >= x1 or right <= x0 or top >= y1 or bottom <= y0:
+            continue
+        width = (right if right < x1 else x1) - (left if left > x0 else x0)
+        height = (bottom if bottom < y1 else y1) - (top if top > y0 else y0)
+        hidden += width * height / (area if area < other else other)
+        if hidden >= enough:
+            break
+    return hidden

@@ -1,5 +1,6 @@
 """From captions to prompts, and from boxes to generation sizes."""
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -25,15 +26,18 @@ def fill_template(template: str, **parts: str) -> str:
     Raises:
         UserError: when the template names something else, or is not a template.
     """
-    clauses = []
-    for clause in template.split(", "):
-        if not any(parts.get(name) == "" for name in re.findall(r"{(\w+)}", clause)):
-            clauses.append(clause)
+    clauses = [clause for clause, names in _clauses(template) if not any(parts.get(name) == "" for name in names)]
     try:
         return ", ".join(clauses).format_map(parts)
     except (KeyError, ValueError, IndexError) as error:
         known = ", ".join(f"{{{name}}}" for name in parts)
         raise UserError(f"the prompt template {template!r} is wrong at {error}: it may hold {known}") from error
+
+
+@functools.cache
+def _clauses(template: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The clauses between commas, and the parts that each names."""
+    return tuple((clause, tuple(re.findall(r"{(\w+)}", clause))) for clause in template.split(", "))
 
 
 def nearest_size(wanted: Size, sizes: Sequence[Size]) -> Size:

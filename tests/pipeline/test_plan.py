@@ -1,5 +1,7 @@
 """The plan: fixed, extendable, full batches, chunks that nothing crosses."""
 
+import hashlib
+import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +14,14 @@ from layered.brief import Brief, BriefLayer
 from layered.errors import UserError
 from layered.seeds import derive_seed
 from pipeline.briefs import BriefList, load_briefs
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, load_config
 from pipeline.plan import Plan, extend_plan, make_plan, restyled, sample_id_of, split_of
 from pipeline.plan_config import DesignerConfig, PlanConfig
 from pipeline.plan_summary import describe_plan
 from stages.layer_flux import LayerFluxConfig
 from stages.records import BASE_IMAGE
 
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SHARED_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
 
 
@@ -279,3 +282,14 @@ def test_a_missing_model_folder_is_one_clear_line() -> None:
     config = RunConfig(plan=PlanConfig(samples=1), layer_flux=LayerFluxConfig(model="./no/such/folder"))
     with pytest.raises(UserError, match=r"layer_flux\.model: .*no/such/folder does not exist"):
         planned(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "digest"),
+    [("demo", 48, "17391ae093fdc3cb8cfd0b2b5cda3301"), ("cluster", 400, "4e73107f9a7ddf6f8a5d54c7b74bb0d4")],
+)
+def test_a_plan_is_what_it_has_always_been(name: str, samples: int, digest: str) -> None:
+    """A plan that comes out otherwise is another run: whoever changes it on purpose says so in the changelog."""
+    config = load_config(CONFIGS / f"{name}.yaml", [f"plan.samples={samples}"])
+    rows = json.dumps(planned(config).table.to_pylist())
+    assert hashlib.sha256(rows.encode()).hexdigest()[:32] == digest
