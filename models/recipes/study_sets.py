@@ -1,12 +1,14 @@
-"""The two sets that the study of ART+ compares the pipeline's shards with, as publications of their own.
+"""The sets that the study of ART+ needs beside the pipeline's shards, as publications of their own.
 
     python -m models.recipes.study_sets --exact runs/study/run --out runs/study/exact
     python -m models.recipes.study_sets --own 4800 --out runs/study/own
+    python -m models.recipes.study_sets --join runs/study/run/shards runs/study/own --out runs/study/joined
 
 `--exact` draws every sample of a publication again with the things and the scene that its captions name, each thing as
 its exact sprite in the box that the brief asked for: what is left between both sets is what drawing, matting and
 filtering did to the pixels. `--own` draws designs as the embedded ART has learnt from, with captions that name some of
-their things: a training on them is ART's own, continued.
+their things: a training on them is ART's own, continued. `--join` puts publications together, with pixels and captions as
+they are: who learns from the pipeline's shards and ART's own designs forgets less of what ART could draw.
 """
 
 from __future__ import annotations
@@ -89,6 +91,21 @@ def own_samples(count: int) -> Iterator[ShardSample]:
         yield _shard_sample("val" if index % _VALIDATION_PART == 0 else "train", design.image, sidecar)
 
 
+def joined_samples(publications: Sequence[Publication]) -> Iterator[ShardSample]:
+    """The samples of some publications, one publication after the other, in their splits.
+
+    Raises:
+        ValueError: when two samples have one id; it is named.
+    """
+    seen: set[str] = set()
+    for publication in publications:
+        for row in publication.manifest.select(["sample_id", "split"]).to_pylist():
+            if row["sample_id"] in seen:
+                raise ValueError(f"{row['sample_id']} is in two of the publications")
+            seen.add(row["sample_id"])
+            yield _shard_sample(row["split"], *decode_members(publication.members(row["sample_id"])))
+
+
 def _exact_layer(sample_id: str, record: LayerRecord) -> Layer:
     label = load_vocabulary().concept_in(record.caption)
     if label is None:
@@ -147,12 +164,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--exact", type=Path, metavar="RUN", help="a run whose publication is drawn again")
     source.add_argument("--own", type=int, metavar="COUNT", help="designs of ART's own kind")
+    source.add_argument("--join", type=Path, nargs="+", metavar="FOLDER", help="publications to be put together")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     given = parser.parse_args(arguments)
     if given.out.exists():
         parser.error(f"{given.out} exists")
-    samples = exact_samples(Publication.open(given.exact / "shards")) if given.exact else own_samples(given.own)
-    written = write_publication(samples, given.out, ShardConfig(title=f"Designs of {_SPRITES}"), {"name": _SPRITES})
+    title = f"Designs of {_SPRITES}"
+    if given.exact:
+        samples = exact_samples(Publication.open(given.exact / "shards"))
+    elif given.own:
+        samples = own_samples(given.own)
+    else:
+        title = "Designs of " + " and ".join(map(str, given.join))
+        samples = joined_samples([Publication.open(folder) for folder in given.join])
+    written = write_publication(samples, given.out, ShardConfig(title=title), {"name": title})
     print(f"{written.manifest.num_rows} samples in {written.path}")
 
 

@@ -10,7 +10,7 @@ from layered.box import Box
 from layered.codec import encode_members
 from layered.sidecar import LayerRecord, Sidecar
 from models.recipes.art_designs import set_a
-from models.recipes.study_sets import exact_sample, exact_samples, own_samples
+from models.recipes.study_sets import exact_sample, exact_samples, joined_samples, own_samples
 from models.vocabulary import load_vocabulary
 from shards.writer import ShardConfig, ShardSample, write_publication
 
@@ -84,3 +84,16 @@ def test_a_publication_is_drawn_again_sample_by_sample(tmp_path: Path) -> None:
     (again,) = exact_samples(publication)
     assert (again.split, again.sidecar) == ("val", sidecar)
     assert again.images == images
+
+
+def test_joined_publications_keep_every_sample_as_it_was(tmp_path: Path) -> None:
+    samples = list(own_samples(4))
+    parts = [
+        write_publication(iter(samples[:3]), tmp_path / "first", ShardConfig(title="one"), {}),
+        write_publication(iter(samples[3:]), tmp_path / "second", ShardConfig(title="two"), {}),
+    ]
+    joined = list(joined_samples(parts))
+    assert [(each.split, each.sidecar.id) for each in joined] == [(each.split, each.sidecar.id) for each in samples]
+    assert [each.images for each in joined] == [each.images for each in samples]
+    with pytest.raises(ValueError, match="own-000000 is in two"):
+        list(joined_samples([parts[0], parts[0]]))
