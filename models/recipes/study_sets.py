@@ -4,11 +4,11 @@
     python -m models.recipes.study_sets --own 4800 --out runs/study/own
     python -m models.recipes.study_sets --join runs/study/run/shards runs/study/own --out runs/study/joined
 
-`--exact` draws every sample of a publication again with the things and the scene that its captions name, each thing as
-its exact sprite in the box that the brief asked for: what is left between both sets is what drawing, matting and
-filtering did to the pixels. `--own` draws designs as the embedded ART has learnt from, with captions that name some of
-their things: a training on them is ART's own, continued. `--join` puts publications together, with pixels and captions as
-they are: who learns from the pipeline's shards and ART's own designs forgets less of what ART could draw.
+`--exact` draws every sample of a publication again with the things and the scene that its captions name, each thing
+as its exact sprite in the box that the brief asked for: what is left between both sets is what drawing, matting and
+filtering did to the pixels. `--own` draws designs as the embedded ART has learnt from, with captions that name some
+of their things: a training on them is ART's own, continued. `--join` puts publications together, with pixels and
+captions as they are: who learns from the pipeline's shards and ART's own designs forgets less of what ART could draw.
 """
 
 from __future__ import annotations
