@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from pipeline.isolation import failed_in, process_isolating
-from pipeline.pools import BatchReport, Handle, StageError, StageHost, generated_pixels, resolved
+from pipeline import gpu_memory
+from pipeline.isolation import process_isolating
+from pipeline.pools import BatchError, BatchReport, Handle, StageHost, failed_in, generated_pixels, resolved
+from pipeline.retrying import FaultReport, RetryPolicy
 from stages.stage import Failed, Stage
 
 
 class InlinePools:
-    """`Pools` of one process. A stage that kills its process kills the run: only Ray can survive that."""
+    """`Pools` of one process. A stage that kills its process kills the run: only Ray can survive that.
 
-    def __init__(self, stages: Mapping[str, Stage[Any, Any]], on_batch: Callable[[BatchReport], None]) -> None:
+    Args:
+        on_batch, on_fault: are told of each batch that is done, and of each fault.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, Stage[Any, Any]],
+        on_batch: Callable[[BatchReport], None],
+        on_fault: Callable[[FaultReport], None] = lambda report: None,
+    ) -> None:
         self._host = StageHost(stages)
-        self._on_batch = on_batch
+        self._on_batch, self._on_fault = on_batch, on_fault
 
     def start(self) -> None:
         """Loads all models. Raises UserError or RuntimeError when a stage cannot be set up."""
         try:
             self._host.setup()
-        except StageError as error:
+        except BatchError as error:
             raise error.for_the_run() from error
 
     async def keep(self, stage: str, items: Sequence[Any], chunk: int) -> list[Handle]:
@@ -33,15 +45,17 @@ class InlinePools:
     async def fetch(self, stage: str, items: Sequence[Any], chunk: int) -> list[Any]:
         """See `Pools.fetch`."""
 
-        async def call(part: Sequence[Any]) -> list[Any]:
+        async def call(part: Sequence[Any], attempt: int) -> list[Any]:
             started = time.time()
+            gpu_memory.start_measuring()
             results = self._host.process(stage, part)
             failed = sum(isinstance(result, Failed) for result in results)
-            ended, pixels = time.time(), generated_pixels(part)
-            self._on_batch(BatchReport(stage, "inline-0", chunk, len(part), failed, started, ended, pixels))
+            ended, pixels, peak = time.time(), generated_pixels(part), gpu_memory.peak_bytes()
+            self._on_batch(
+                BatchReport(stage, "inline-0", chunk, len(part), failed, started, ended, pixels, attempt, 0.0, peak)
+            )
             return results
 
         values = [resolved(item, lambda handle: handle.value) for item in items]
-        return await process_isolating(
-            call, values, lambda item, error, trace: failed_in(stage, item, error, trace), max_attempts=1
-        )
+        failed = partial(failed_in, stage)
+        return await process_isolating(call, values, failed, RetryPolicy(1), self._on_fault, stage, chunk)

@@ -1,62 +1,81 @@
-"""One bad item must not take its batch with it: finding the culprit by halving."""
+"""One bad item must not take its batch with it: trying again, and finding the culprit by halving."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from layered.errors import UserError
-from pipeline.pools import StageError, WorkerDiedError
-from stages.stage import Failed
+from layered.errors import FailedWorkError, UserError
+from pipeline.pools import BatchError
+from pipeline.retrying import Action, Fault, FaultReport, RetryPolicy, kind_of
 
 Result = TypeVar("Result")
 
 
 async def process_isolating(
-    call: Callable[[Sequence[Any]], Awaitable[list[Result]]],
+    call: Callable[[Sequence[Any], int], Awaitable[list[Result]]],
     items: Sequence[Any],
     failed: Callable[[Any, str, str], Result],
-    max_attempts: int,
+    policy: RetryPolicy,
+    on_fault: Callable[[FaultReport], None] = lambda report: None,
+    stage: str = "",
+    chunk: int = -1,
 ) -> list[Result]:
-    """Calls a worker on a batch; when that breaks, on ever smaller parts, until the culprits stand alone.
-
-    A batch whose worker died is tried again unchanged first, `max_attempts` times in all, so that a passing fault
-    (a lost machine, a full memory) changes no batch and hence no byte. A stage that raised would raise again: its batch
-    is halved at once. A single item that still fails is given up.
+    """Calls a worker on a batch; when that breaks, does what the policy says until every item is done or given up.
 
     Args:
-        call: processes items; raises StageError or WorkerDiedError.
+        call: (items, attempt from 1) processes items; raises BatchError.
         failed: (item, error, traceback) → the result that takes the item's place.
+        on_fault: is told of each fault.
+        stage, chunk: for reports and messages.
 
     Raises:
         UserError: when the stage says that the input of the run, not of one item, is wrong.
+        FailedWorkError: when the run cannot go on, with the reason.
     """
 
-    async def process(part: Sequence[Any], attempts: int) -> list[Result]:
-        error: StageError | WorkerDiedError | None = None
-        for _ in range(attempts):
+    async def process(part: Sequence[Any], halved: bool) -> list[Result]:
+        met: Counter[str] = Counter()
+        while True:
+            attempt = met.total() + 1
             try:
-                return await call(part)
-            except WorkerDiedError as death:
-                error = death
-            except StageError as raised:
+                return await call(part, attempt)
+            except BatchError as raised:
                 error = raised
-                break
-        assert error is not None
-        if isinstance(error, StageError) and error.user_error:
-            raise UserError(error.error)
-        if len(part) == 1:
-            trace = error.trace if isinstance(error, StageError) else str(error)
-            return [failed(part[0], str(error), trace)]
-        middle = len(part) // 2
-        # A part that kills its worker once is split at once; only what stands alone gets all its attempts again.
-        halves = [part[:middle], part[middle:]]
-        return [result for half in halves for result in await process(half, max_attempts if len(half) == 1 else 1)]
+            kind = kind_of(error.fault)
+            met[kind] += 1
+            decision = policy.after(error.fault, met[kind], len(part), halved)
+            told = f"{error.error} ({error.where})" if error.where else error.error
+            on_fault(FaultReport(error.fault, stage, chunk, len(part), attempt, told, decision.action))
+            match decision.action:
+                case Action.RETRY:
+                    await asyncio.sleep(decision.wait_seconds)
+                case Action.SPLIT:
+                    middle = len(part) // 2
+                    return [
+                        *await process(part[:middle], halved=True),
+                        *await process(part[middle:], halved=True),
+                    ]
+                case Action.GIVE_UP:
+                    return [failed(part[0], error.error, error.trace or error.error)]
+                case Action.END:
+                    raise _end_of_run(error, stage)
 
-    return await process(items, max_attempts)
+    return await process(items, halved=False)
 
 
-def failed_in(stage: str, item: Any, error: str, trace: str) -> Failed:
-    """The `Failed` for an item given up in a stage."""
-    draw = getattr(item, "draw", item)
-    return Failed(item.sample_id, stage, error, trace, getattr(draw, "layer_index", -1))
+def _end_of_run(error: BatchError, stage: str) -> Exception:
+    match error.fault:
+        case Fault.WRONG_INPUT:
+            return UserError(error.error)
+        case Fault.DISK_FULL:
+            return FailedWorkError(f"{stage}: {error.error}: make room, then the same command goes on from here")
+        case Fault.STORE_FULL:
+            return FailedWorkError(
+                f"{stage}: {error.error}: raise executor.object_store_mb, lower executor.chunks_in_flight, or make "
+                "room in Ray's temporary folder; the same command goes on from here"
+            )
+        case _:
+            return FailedWorkError(f"{stage}: {error.error}: the same command goes on from here")

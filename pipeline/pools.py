@@ -6,12 +6,15 @@ travel through the driver.
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol
 
 from layered.errors import UserError
+from pipeline.halving import FittingBatches
+from pipeline.retrying import Fault, fault_of
 from stages.records import Draw
 from stages.stage import Failed, Stage
 
@@ -75,28 +78,30 @@ def generated_pixels(items: Sequence[Any]) -> int:
     return sum(item.size[0] * item.size[1] for item in items if isinstance(item, Draw))
 
 
-class StageError(Exception):
-    """A stage raised on a whole batch. `user_error` when it said that a person's input is wrong."""
+class BatchError(Exception):
+    """A whole batch could not be done.
 
-    def __init__(self, error: str, trace: str, user_error: bool = False) -> None:
-        super().__init__(error, trace, user_error)  # all of them, so that it can be pickled
-        self.error, self.trace, self.user_error = error, trace, user_error
+    Attributes:
+        error: one line.
+        trace: of the stage that raised; empty when its process is gone.
+        where: which process, and what the executor knows beside; kept out of records, which are the same every time.
+    """
+
+    def __init__(self, error: str, trace: str = "", fault: Fault = Fault.RAISED, where: str = "") -> None:
+        super().__init__(error, trace, fault, where)  # all of them, so that it can be pickled
+        self.error, self.trace, self.fault, self.where = error, trace, fault, where
 
     def __str__(self) -> str:
         return self.error
 
     @classmethod
-    def from_current_exception(cls, error: Exception) -> StageError:
+    def from_current_exception(cls, error: Exception) -> BatchError:
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        return cls(message, traceback.format_exc(), isinstance(error, UserError))
+        return cls(message, traceback.format_exc(), fault_of(error))
 
     def for_the_run(self) -> Exception:
         """What ends a run whose stage cannot even be set up: the user's mistake, or the whole traceback."""
-        return UserError(self.error) if self.user_error else RuntimeError(self.trace)
-
-
-class WorkerDiedError(Exception):
-    """The process that worked on a batch is gone; the message says how."""
+        return UserError(self.error) if self.fault is Fault.WRONG_INPUT else RuntimeError(self.trace or self.error)
 
 
 class StageHost:
@@ -105,29 +110,40 @@ class StageHost:
     def __init__(self, stages: Mapping[str, Stage[Any, Any]]) -> None:
         self._stages = dict(stages)
         self._ready: set[str] = set()
+        self._fitting = FittingBatches()
 
     def setup(self) -> None:
-        """Sets up all stages now. Raises StageError."""
+        """Sets up all stages now. Raises BatchError."""
         for name in self._stages:
             self._set_up(name)
 
     def process(self, name: str, items: Sequence[Any]) -> list[Any]:
         """One output or `Failed` per item, in order; items that failed in an earlier stage pass through.
 
+        A batch that does not fit into memory is processed in parts that do; an item that does not fit alone has failed.
+
         Raises:
-            StageError: when the stage raised, or broke its promise of one result per input.
+            BatchError: when the stage raised, or broke its promise of one result per input.
         """
         self._set_up(name)
         failures = [failure_in(item) for item in items]
         alive = [item for item, failure in zip(items, failures, strict=True) if failure is None]
+        # Pictures of one size need about as much memory each.
+        kind = name, getattr(alive[0], "size", None) if alive else None
         try:
-            results = self._stages[name].process(alive) if alive else []
-            if len(results) != len(alive):
-                raise RuntimeError(f"stage {name} returned {len(results)} results for {len(alive)} inputs")
+            results = self._fitting.process(
+                kind, functools.partial(self._complete, name), alive, functools.partial(failed_in, name)
+            )
         except Exception as error:
-            raise StageError.from_current_exception(error) from error
+            raise BatchError.from_current_exception(error) from error
         remaining = iter(results)
         return [next(remaining) if failure is None else failure for failure in failures]
+
+    def _complete(self, name: str, items: Sequence[Any]) -> list[Any]:
+        results = self._stages[name].process(items)
+        if len(results) != len(items):
+            raise RuntimeError(f"stage {name} returned {len(results)} results for {len(items)} inputs")
+        return results
 
     def _set_up(self, name: str) -> None:
         if name in self._ready:
@@ -135,8 +151,14 @@ class StageHost:
         try:
             self._stages[name].setup()
         except Exception as error:
-            raise StageError.from_current_exception(error) from error
+            raise BatchError.from_current_exception(error) from error
         self._ready.add(name)
+
+
+def failed_in(stage: str, item: Any, error: str, trace: str) -> Failed:
+    """The `Failed` for an item given up in a stage."""
+    draw = getattr(item, "draw", item)
+    return Failed(item.sample_id, stage, error, trace, getattr(draw, "layer_index", -1))
 
 
 def failure_in(item: Any) -> Failed | None:

@@ -16,7 +16,7 @@ from layered.placing import alpha_box, trim
 from layered.png import encode_png
 from layered.seeds import derive_seed
 from pipeline.config import RunConfig
-from pipeline.pools import StageError, StageHost
+from pipeline.pools import BatchError, StageHost
 from pipeline.prompts import layer_prompt
 from stages.layer_flux import LayerFlux, resolve_defaults
 from stages.matting import Matting, matter_of
@@ -39,7 +39,7 @@ def draw_layer(caption: str, style: str, seed: int, config: RunConfig) -> UInt8A
     host = StageHost({"layer_flux": LayerFlux(config.layer_flux), "matting": Matting(config.matting)})
     try:
         (matted,) = host.process("matting", host.process("layer_flux", [draw]))
-    except StageError as error:
+    except BatchError as error:
         raise error.for_the_run() from error
     if isinstance(matted, Failed):
         raise FailedWorkError(f"{matted.stage} failed: {matted.error}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.storage import LocalStorage
+from ledger.storage import Storage
 from pipeline.chunk_flow import LAYER_FLUX
 from pipeline.committing import Committing
 from pipeline.config import RunConfig
-from pipeline.executor import PoolSpec
 from pipeline.executor_config import ExecutorConfig
 from pipeline.packing import Packing
+from pipeline.pool_spec import PoolSpec
 from pipeline.recalling import Recalling, Recomposing
 from stages.filtering import Filtering
 from stages.layer_check import LayerCheck
@@ -39,14 +39,21 @@ class StageSet:
 
     def pool_specs(self, config: ExecutorConfig) -> list[PoolSpec]:
         """One pool for the generator, one for the rest; a pool without stages is left out."""
-        specs = [
-            PoolSpec(LAYER_FLUX, self.generator, config.workers, config.cpus_per_worker, config.gpus_per_worker),
-            PoolSpec("light", self.light, config.light_workers, config.cpus_per_light_worker),
-        ]
-        return [spec for spec in specs if spec.stages]
+        generators = PoolSpec(
+            LAYER_FLUX,
+            self.generator,
+            config.workers,
+            config.cpus_per_worker,
+            config.gpus_per_worker,
+            config.min_workers,
+        )
+        rest = PoolSpec(
+            "light", self.light, config.light_workers, config.cpus_per_light_worker, config.gpus_per_light_worker
+        )
+        return [spec for spec in (generators, rest) if spec.stages]
 
 
-def stages_of(config: RunConfig, storage: LocalStorage) -> StageSet:
+def stages_of(config: RunConfig, storage: Storage) -> StageSet:
     """All stages that make a chunk, not set up yet."""
     light: list[Stage[Any, Any]] = [
         Matting(config.matting),
@@ -58,13 +65,13 @@ def stages_of(config: RunConfig, storage: LocalStorage) -> StageSet:
     return StageSet(generator={LAYER_FLUX: LayerFlux(config.layer_flux)}, light=_by_name(light))
 
 
-def rework_stages(config: RunConfig, storage: LocalStorage) -> dict[str, Stage[Any, Any]]:
+def rework_stages(config: RunConfig, storage: Storage) -> dict[str, Stage[Any, Any]]:
     """The stages that matte, compose and score again what is stored."""
     compose = Matting(config.matting), TextLayers(config.text), MultiLayerFlux(config.compose)
     return _by_name([Recalling(storage), Recomposing(storage, *compose), *_last_stages(config, storage)])
 
 
-def _last_stages(config: RunConfig, storage: LocalStorage) -> list[Stage[Any, Any]]:
+def _last_stages(config: RunConfig, storage: Storage) -> list[Stage[Any, Any]]:
     return [Filtering(config.filters), Packing(config.keep_raw), Committing(storage)]
 
 

@@ -16,25 +16,34 @@ from pipeline.inline import InlinePools
 from pipeline.phases import Phase, record_phase
 from pipeline.pools import BatchReport, Pools
 from pipeline.progress import RunProgress
+from pipeline.retrying import FaultReport
 from pipeline.stage_set import StageSet
 from pipeline.timings import timings_log
 
 
 @asynccontextmanager
 async def pools_of(
-    config: RunConfig, stages: StageSet, on_batch: Callable[[BatchReport], None]
+    config: RunConfig,
+    stages: StageSet,
+    on_batch: Callable[[BatchReport], None],
+    on_fault: Callable[[FaultReport], None],
+    say: Callable[[str], None],
 ) -> AsyncIterator[Pools]:
     """Workers as the configuration wants them: Ray actors, or this process.
+
+    Args:
+        on_batch, on_fault, say: see `RayPools`.
 
     Raises:
         UserError: when a stage finds its configuration wrong while loading, or the cluster is too small.
     """
     if config.executor.kind == "inline":
-        inline = InlinePools(stages.all(), on_batch)
+        inline = InlinePools(stages.all(), on_batch, on_fault)
         inline.start()
         yield inline
     else:
-        async with RayPools(stages.pool_specs(config.executor), config.executor, on_batch) as pools:
+        specs = stages.pool_specs(config.executor)
+        async with RayPools(specs, config.executor, on_batch, on_fault, say) as pools:
             yield pools
 
 
@@ -43,14 +52,18 @@ async def working(
     run: RunDirectory, config: RunConfig, stages: StageSet, progress: RunProgress
 ) -> AsyncIterator[Pools]:
     """Workers, and what belongs around them: progress shown, timings written, stalls reported. Raises as `pools_of`."""
-    with timings_log(run.path) as timings, progress.shown():
+    with timings_log(run.storage) as timings, progress.shown():
 
         def on_batch(report: BatchReport) -> None:
             timings.on_batch(report)
             progress.on_batch(report)
 
+        def on_fault(report: FaultReport) -> None:
+            progress.say(report.line())
+
         opened = time.time()
-        async with pools_of(config, stages, on_batch) as pools, progress.watched(config.executor.watchdog_seconds):
+        pools_to_be = pools_of(config, stages, on_batch, on_fault, progress.say)
+        async with pools_to_be as pools, progress.watched(config.executor.watchdog_seconds):
             record_phase(run.storage, Phase("starting", opened, time.time(), progress.pending_chunks))
             yield pools
             closing = time.time()

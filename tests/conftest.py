@@ -47,7 +47,9 @@ def ray_session() -> Iterator[Any]:
     import ray
 
     ray.init(
+        address="local",
         num_cpus=4,
+        num_gpus=4,  # of which there need be none: Ray counts what it is told
         object_store_memory=256 * 1024**2,
         include_dashboard=False,
         configure_logging=False,

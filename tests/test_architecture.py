@@ -26,7 +26,10 @@ MAY_IMPORT = {
     "curation": {"layered", "shards", "ledger", "filters"},
 }
 
-RAY_IS_IMPORTED_BY = {"pipeline/executor.py", "pipeline/submit.py", "art_model/train.py"}
+RAY_IS_IMPORTED_BY = {
+    *("pipeline/executor.py", "pipeline/ray_pool.py", "pipeline/ray_worker.py", "pipeline/submit.py"),
+    "art_model/train.py",
+}
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from layered import UserError
-from pipeline.executor import PoolSpec, RayPools, check_reservations
+from pipeline.executor import RayPools
 from pipeline.executor_config import ExecutorConfig
 from pipeline.inline import InlinePools
+from pipeline.pool_spec import PoolSpec
 from pipeline.pools import BatchReport, Pools
 from stages.stage import Failed, Stage
 from tests.pipeline.fake_stages import Deadly, HalfFailing, Item, Poisoned, Refusing, Slow, Tagging
@@ -99,12 +100,3 @@ def test_a_wrong_configuration_found_while_loading_ends_the_run(ray_session: Any
     for execute in (with_ray, inline):
         with pytest.raises(UserError, match="there is no model at /nowhere"):
             execute(work, Refusing())
-
-
-def test_more_reserved_than_there_is_ends_the_run_before_it_starts() -> None:
-    specs = [PoolSpec("layer_flux", {}, 4, 1.0, 1.0), PoolSpec("light", {}, 1, 0.0)]
-    with pytest.raises(UserError, match=r"reserves 4 CPUs \(layer_flux 4\), but the cluster has 2"):
-        check_reservations(specs, {"CPU": 2.0, "GPU": 8.0})
-    with pytest.raises(UserError, match="reserves 4 GPUs"):
-        check_reservations(specs, {"CPU": 8.0})
-    check_reservations(specs, {"CPU": 4.0, "GPU": 4.0})

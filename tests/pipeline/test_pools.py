@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.pools import Handle, StageError, StageHost, handles_in, resolved
+from pipeline.pools import BatchError, Handle, StageHost, handles_in, resolved
 from stages.stage import Failed
 from tests.pipeline.fake_stages import Forgetful, HalfFailing, Item, Poisoned, Tagging
 
@@ -33,9 +33,9 @@ def test_what_failed_earlier_passes_through_in_its_place() -> None:
 
 def test_a_stage_that_raises_or_loses_a_result_is_a_stage_error() -> None:
     host = StageHost({"poisoned": Poisoned("a"), "forgetful": Forgetful(), "half_failing": HalfFailing()})
-    with pytest.raises(StageError, match="ValueError: cannot digest a"):
+    with pytest.raises(BatchError, match="ValueError: cannot digest a"):
         host.process("poisoned", [Item("a")])
-    with pytest.raises(StageError, match="returned 1 results for 2 inputs"):
+    with pytest.raises(BatchError, match="returned 1 results for 2 inputs"):
         host.process("forgetful", [Item("a"), Item("b")])
     assert [isinstance(result, Failed) for result in host.process("half_failing", [Item("a"), Item("b")])] == [
         False,
