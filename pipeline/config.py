@@ -15,6 +15,7 @@ from pipeline.config_file import ConfigTree, KeyPath, merged, overridden, read_c
 from pipeline.config_validation import validated
 from pipeline.executor_config import ExecutorConfig
 from pipeline.plan_config import PlanConfig
+from pipeline.observability_config import ObservabilityConfig
 from pipeline.report_config import ReportConfig
 from shards.writer import ShardConfig
 from stages.layer_flux import LayerFluxConfig
@@ -57,6 +58,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
     Raises:
         UserError: for a missing or broken file, an unknown key (with the nearest valid one), or a wrong value; the
+    observability: ObservabilityConfig = ObservabilityConfig()
             message names the key, the file and the line.
     """
     return validated(RunConfig, read_config_tree(path, overrides, FILE_KEYS))

@@ -72,6 +72,13 @@ class RunProgress:
         self._finished_chunks.add(chunk)
         self._show()
 
+    @property
+    def drawn(self) -> tuple[int, int, int]:
+        """Pictures drawn, pictures drawn again beyond those, and pictures planned; may be asked for by any thread."""
+        drawn, planned = self._drawn.copy(), self._planned.copy()
+        first = sum(min(drawn[chunk], count) for chunk, count in planned.items() if chunk in drawn)
+        return first, sum(drawn.values()) - first, sum(planned.values())
+
     def say(self, message: str) -> None:
         """Prints a line above the bar."""
         self._console.print(message, soft_wrap=True, highlight=False)
@@ -109,14 +116,13 @@ class RunProgress:
 
     def line(self) -> str:
         """How far it is, in one line."""
-        drawn, planned = sum(self._drawn.values()), sum(self._planned.values())
+        first, again, planned = self.drawn
         chunks = f"{len(self._finished_chunks)}/{len(self._planned)} chunks"
-        if not drawn:
+        if not first:
             return f"{planned} {self._noun} to do, {chunks}"
         # Redraws are not planned: what is left will take as many more as what is done did.
-        first = sum(min(self._drawn[chunk], planned) for chunk, planned in self._planned.items())
         elapsed = time.monotonic() - self._started
         left = timedelta(seconds=round(elapsed / max(first, 1) * (planned - first)))
-        more = f" (+{drawn - first} again)" if drawn > first else ""
+        more = f" (+{again} again)" if again else ""
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{first}/{planned} {self._noun}{more}{failed}, {chunks}, {drawn / elapsed:.1f}/s, {left} left"
+        return f"{first}/{planned} {self._noun}{more}{failed}, {chunks}, {(first + again) / elapsed:.1f}/s, {left} left"

@@ -19,6 +19,7 @@ from pipeline.progress import RunProgress
 from pipeline.retrying import FaultReport
 from pipeline.stage_set import StageSet
 from pipeline.timings import timings_log
+from pipeline.watching import WatchedPools, watching
 
 
 @asynccontextmanager
@@ -51,21 +52,27 @@ async def pools_of(
 async def working(
     run: RunDirectory, config: RunConfig, stages: StageSet, progress: RunProgress
 ) -> AsyncIterator[Pools]:
-    """Workers, and what belongs around them: progress shown, timings written, stalls reported. Raises as `pools_of`."""
-    with timings_log(run.storage) as timings, progress.shown():
+    """Workers, and what belongs around them: progress shown, timings written, stalls reported, watchers told.
+
+    Raises:
+        UserError: as `pools_of` and `watching`.
+    """
+    with timings_log(run.storage) as timings, progress.shown(), watching(run, config, progress) as watchers:
 
         def on_batch(report: BatchReport) -> None:
             timings.on_batch(report)
             progress.on_batch(report)
+            watchers.on_batch(report)
 
         def on_fault(report: FaultReport) -> None:
             progress.say(report.line())
+            watchers.on_fault(report)
 
         opened = time.time()
         pools_to_be = pools_of(config, stages, on_batch, on_fault, progress.say)
         async with pools_to_be as pools, progress.watched(config.executor.watchdog_seconds):
             record_phase(run.storage, Phase("starting", opened, time.time(), progress.pending_chunks))
-            yield pools
+            yield WatchedPools(pools, watchers)
             closing = time.time()
         record_phase(run.storage, Phase("stopping", closing, time.time()))
 

@@ -27,7 +27,13 @@ MAY_IMPORT = {
 }
 
 RAY_IS_IMPORTED_BY = {
-    *("pipeline/executor.py", "pipeline/ray_pool.py", "pipeline/ray_worker.py", "pipeline/submit.py"),
+    *(
+        "pipeline/executor.py",
+        "pipeline/ray_metrics.py",
+        "pipeline/ray_pool.py",
+        "pipeline/ray_worker.py",
+        "pipeline/submit.py",
+    ),
     "art_model/train.py",
 }
 
