@@ -8,12 +8,10 @@ one integer.
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -28,8 +26,10 @@ from layered.image import Layer, LayeredImage
 from layered.pixels import resize, resize_rgb
 from layered.seeds import derive_seed
 from layered.sidecar import Sidecar
-from shards.manifest import MANIFEST_FILE, Placement
-from shards.reader import Publication
+from shards.files import READ_AHEAD, Files, join_place
+from shards.manifest import Placement
+from shards.reader import Publication, holds_publication
+from shards.tar import iterate_samples
 
 Verdict = Literal["pro", "keep", "undecided"]
 
@@ -40,8 +40,8 @@ class DataConfig(BaseModel):
     """Which samples are learnt from.
 
     Attributes:
-        publication: folder of a publication, or of a run that has one. In a configuration file the path is relative to
-            that file.
+        publication: folder of a publication, or of a run that has one, or the URL of either, such as
+            ``s3://bucket/run``. In a configuration file a path is relative to that file.
         fingerprint: of the publication, at least 12 digits; another one is refused. Null takes what is there.
         split: the only one that is read.
         scores: lowest acceptable value by score name. It holds for the sample and for each layer; a sample that never
@@ -119,7 +119,7 @@ class LayeredDataset:
             UserError: when the publication is missing, is not the pinned one or lacks a shard; when the configuration
                 names a split, score or style that it does not have; when no sample passes.
         """
-        publication = Publication.open(_publication_folder(Path(config.publication)))
+        publication = Publication.open(_publication_place(config.publication))
         _check_fingerprint(publication, config.fingerprint)
         found: list[_Found] = []
         drops: Counter[str] = Counter()
@@ -133,14 +133,14 @@ class LayeredDataset:
                 found.append(_found(row, config.largest_side))
             else:
                 drops[reason] += 1
-        _check_names(publication.path, config, names)
+        _check_names(publication.place, config, names)
         if config.samples is not None and len(found) > config.samples:
             drops[f"beyond samples {config.samples}"] = len(found) - config.samples
             found = _drawn(found, config.samples, config.seed)
         if not found:
             reasons = "; ".join(f"{number} {reason}" for reason, number in drops.items())
-            raise UserError(f"{publication.path}: no sample passes the data configuration ({reasons}): allow more")
-        _check_shards(publication.path, found)
+            raise UserError(f"{publication.place}: no sample passes the data configuration ({reasons}): allow more")
+        _check_shards(publication.files, found)
         licences = sorted({licence for each in found for licence in each.licences})
         return cls(config, publication, tuple(each.record for each in found), dict(drops), tuple(licences))
 
@@ -151,7 +151,7 @@ class LayeredDataset:
         """How many samples are learnt from, and why others are not, in one line."""
         total = len(self.records) + sum(self.drops.values())
         reasons = "".join(f"; {number} left out: {reason}" for reason, number in self.drops.items())
-        return f"{len(self.records)} of {total} samples of {self.publication.path}{reasons}"
+        return f"{len(self.records)} of {total} samples of {self.publication.place}{reasons}"
 
     def sample(self, sample_id: str) -> tuple[LayeredImage, Sidecar]:
         """One sample by byte range, scaled down where that was asked for.
@@ -164,46 +164,44 @@ class LayeredDataset:
         try:
             members = self.publication.members(sample_id)
         except (OSError, ValueError) as error:
-            raise _damaged(self.publication.path / placement.shard, sample_id, str(error)) from error
+            raise _damaged(self.publication.files.describe(placement.shard), sample_id, str(error)) from error
         return self._decoded(record, placement, members)
 
     def stream(self) -> Iterator[tuple[Record, LayeredImage, Sidecar]]:
-        """All samples, shard after shard by webdataset, without one seek: what object stores and disks like best.
+        """All samples, shard after shard, without one seek: what object stores and disks like best.
 
         Raises:
             UserError: when a sample is damaged or its shard ends before it comes.
         """
-        import webdataset
-
         expected = iter(self.records)
         try:
-            for sample_id, members in self._streamed_members(webdataset):
+            for sample_id, members in self._streamed_members():
                 record = next(expected)
                 if sample_id != record.sample_id:
                     raise self._misplaced(record)
                 yield record, *self._decoded(record, self.publication.placement(sample_id), members)
-        except (OSError, tarfile.TarError) as error:
-            raise UserError(f"{self.publication.path}: a shard cannot be read ({error}): copy it again") from error
+        except UserError:
+            raise
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.publication.place}: a shard cannot be read ({error}): copy it again") from error
         if (missing := next(expected, None)) is not None:
             raise self._misplaced(missing)
 
-    def _streamed_members(self, webdataset: Any) -> Iterator[tuple[str, dict[str, bytes]]]:
-        shards = dict.fromkeys(self.publication.placement(record.sample_id).shard for record in self.records)
-        urls = [str(self.publication.path / shard) for shard in shards]
-        # The stream is one reader's, also where torch.distributed runs: who builds a cache builds all of it.
-        samples = webdataset.WebDataset(urls, shardshuffle=False, nodesplitter=_whole, workersplitter=_whole)
-        for sample in samples:
-            if sample["__key__"] in self._by_id:
-                yield sample["__key__"], {name: data for name, data in sample.items() if not name.startswith("__")}
+    def _streamed_members(self) -> Iterator[tuple[str, dict[str, bytes]]]:
+        for shard in dict.fromkeys(self.publication.placement(record.sample_id).shard for record in self.records):
+            with self.publication.files.open(shard, READ_AHEAD) as stream:
+                for sample_id, members in iterate_samples(stream):
+                    if sample_id in self._by_id:
+                        yield sample_id, members
 
     def _misplaced(self, record: Record) -> UserError:
-        shard = self.publication.path / self.publication.placement(record.sample_id).shard
+        shard = self.publication.files.describe(self.publication.placement(record.sample_id).shard)
         return _damaged(shard, record.sample_id, "it is not where the manifest says")
 
     def _decoded(
         self, record: Record, placement: Placement, members: Mapping[str, bytes]
     ) -> tuple[LayeredImage, Sidecar]:
-        shard = self.publication.path / placement.shard
+        shard = self.publication.files.describe(placement.shard)
         for member in placement.members:
             if hashlib.sha256(members.get(member.name, b"")).hexdigest() != member.sha256:
                 raise _damaged(shard, record.sample_id, f"{member.name} does not have the published sha256")
@@ -223,15 +221,15 @@ def position_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng(derive_seed(seed, "", -1, epoch, "order")).permutation(count)
 
 
-def _publication_folder(folder: Path) -> Path:
-    inside = folder / _PUBLICATION_OF_A_RUN
-    return inside if not (folder / MANIFEST_FILE).is_file() and (inside / MANIFEST_FILE).is_file() else folder
+def _publication_place(place: str) -> str:
+    inside = join_place(place, _PUBLICATION_OF_A_RUN)
+    return inside if not holds_publication(place) and holds_publication(inside) else place
 
 
 def _check_fingerprint(publication: Publication, wanted: str | None) -> None:
     if wanted is not None and not publication.fingerprint.startswith(wanted):
         raise UserError(
-            f"{publication.path} has changed: its fingerprint is {publication.fingerprint[:12]}, but {wanted[:12]} is "
+            f"{publication.place} has changed: its fingerprint is {publication.fingerprint[:12]}, but {wanted[:12]} is "
             f"pinned; use the former set (shards@{wanted[:12]}), or pin this one and start anew"
         )
 
@@ -242,13 +240,13 @@ def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _check_names(path: Path, config: DataConfig, existing: Mapping[str, set[str]]) -> None:
+def _check_names(place: str, config: DataConfig, existing: Mapping[str, set[str]]) -> None:
     """A name that nothing has is a mistake, not a filter."""
     wanted = {"split": {config.split}, "scores": set(config.scores), "styles": set(config.styles)}
     for key, own in wanted.items():
         if unknown := sorted(own - existing[key]):
             known = ", ".join(sorted(existing[key])) or "none at all"
-            raise UserError(f"data.{key}: {path} has no {unknown[0]!r}; it has {known}")
+            raise UserError(f"data.{key}: {place} has no {unknown[0]!r}; it has {known}")
 
 
 def _reason_against(row: Mapping[str, Any], config: DataConfig) -> str | None:
@@ -309,16 +307,17 @@ def _drawn(found: list[_Found], count: int, seed: int) -> list[_Found]:
     return [each for each in found if each.record.sample_id in chosen]
 
 
-def _check_shards(path: Path, found: list[_Found]) -> None:
+def _check_shards(files: Files, found: list[_Found]) -> None:
     ends: dict[str, int] = {}
     for each in found:
         ends[each.shard] = max(each.end, ends.get(each.shard, 0))
+    present = files.entries("")
     for shard, end in ends.items():
-        file = path / shard
-        if not file.is_file():
-            raise UserError(f"{file} is missing: copy the whole publication, or publish again")
-        if file.stat().st_size < end:
-            raise UserError(f"{file} is cut off at {file.stat().st_size} of {end} bytes: copy it again")
+        if shard not in present:
+            raise UserError(f"{files.describe(shard)} is missing: copy the whole publication, or publish again")
+        size = present[shard].size
+        if size < end:
+            raise UserError(f"{files.describe(shard)} is cut off at {size} of {end} bytes: copy it again")
 
 
 def _scaled_canvas(canvas: Size, largest_side: int | None) -> Size:
@@ -344,9 +343,5 @@ def _scaled(image: LayeredImage, sidecar: Sidecar, record: Record) -> tuple[Laye
     return scaled, sidecar.model_copy(update={"canvas": record.canvas, "layers": described})
 
 
-def _whole(shards: Iterator[Any]) -> Iterator[Any]:
-    return shards
-
-
-def _damaged(shard: Path, sample_id: str, what: str) -> UserError:
+def _damaged(shard: str, sample_id: str, what: str) -> UserError:
     return UserError(f"{shard}: sample {sample_id} is damaged ({what}): copy the shard again, or publish again")

@@ -54,7 +54,7 @@ def prepare_data(config: TrainConfig, device: str = "auto", say: Callable[[str],
             raise UserError(f"validation.split: {error}; `validation.every: null` goes without") from error
         held_out = build_cache(others, model, config.cache, device=device, say=say)
     facts = DataFacts(
-        publication=dataset.publication.path.name,
+        publication=dataset.publication.place.rpartition("/")[2],
         fingerprint=dataset.publication.fingerprint,
         digest=cache.key.digest,
         samples=f"{len(dataset)} of {len(dataset) + sum(dataset.drops.values())}"

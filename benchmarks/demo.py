@@ -27,6 +27,7 @@ from benchmarks.machine import machine
 from configs import DEMO_CONFIG
 from ledger.index import RunIndex
 from ledger.run_directory import RunDirectory
+from ledger.storage import open_storage
 from pipeline.timings import read_timings
 from shards.reader import Publication
 
@@ -74,7 +75,7 @@ def measure(config: Path, overrides: list[str]) -> dict[str, Any]:
         counts = index.counts()
         busy: dict[str, float] = defaultdict(float)
         drawn = 0
-        for report in read_timings(out)[-1]:
+        for report in read_timings(open_storage(out))[-1]:
             busy[report.stage] += report.ended - report.started
             drawn += report.items if report.stage == "layer_flux" else 0
         return {

@@ -81,7 +81,7 @@ def measure(workers: int, samples: int, seconds_per_layer: float, behind: str) -
             works = [Work(chunk) for chunk in range(plan.chunk_count)]
             asyncio.run(generate(session.run, plan, works, config, Console(quiet=True), stages))
         wall = time.monotonic() - started
-        (reports,) = read_timings(session.run.path)
+        (reports,) = read_timings(session.run.storage)
     batches = [report for report in reports if report.stage == "layer_flux"]
     span = max(report.ended for report in batches) - min(report.started for report in batches)
     busy = sum(report.ended - report.started for report in batches)

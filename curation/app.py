@@ -115,7 +115,7 @@ async def _session(request: Request) -> Response:
         {
             "run": {
                 "name": review.settings.name,
-                "path": str(library.run.path),
+                "path": library.run.place,
                 "samples": len(columns),
                 "planned": library.planned,
                 "failed": len(columns.failed),

@@ -54,7 +54,7 @@ class Columns:
             it was no number.
         of_layers: the scores that layers have.
         passed: no score lies below its threshold.
-        commit: position in `commits`.
+        commit: position in `commits` and in `tars`, the files that their data lie in.
         thumb: offset and size of the whole image's thumbnail in its chunk ``[n, 2]``; size 0 where there is none.
         whole: the same of the whole image's PNG.
         hashes: perceptual hashes ``[n, 32]``, where `hashed`.
@@ -70,6 +70,7 @@ class Columns:
     worst: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     of_layers: set[str] = field(default_factory=set)
     commits: list[ChunkRevision] = field(default_factory=list)
+    tars: list[str] = field(default_factory=list)
     place: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     style: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     layers: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
@@ -95,7 +96,7 @@ class Columns:
     def read(
         self, tables: Iterable[pa.Table], rescored: Collection[ChunkRevision], tables_of: RescoredTables
     ) -> list[Part]:
-        """The columns of commit records (`READ_COLUMNS`, `chunk`, `revision`), to be given to `merge`.
+        """The columns of commit records (`READ_COLUMNS`, `chunk`, `revision`, `tar`), to be given to `merge`.
 
         What the page shows meanwhile does not change: another thread may do this.
 
@@ -158,12 +159,8 @@ class Columns:
         """Columns of some records; `passes` are given only when all of them are of one commit."""
         count = len(table)
         ids = table.column("sample_id").to_pylist()
-        commits = [
-            self._commit_number(ChunkRevision(chunk, revision))
-            for chunk, revision in zip(
-                table.column("chunk").to_pylist(), table.column("revision").to_pylist(), strict=True
-            )
-        ]
+        places = zip(*(table.column(name).to_pylist() for name in ("chunk", "revision", "tar")), strict=True)
+        commits = [self._commit_number(ChunkRevision(chunk, revision), tar) for chunk, revision, tar in places]
         worst, passed = self._scores(table, ids, passes)
         hashes, hashed = _hashes(table, ids, passes)
         return Part(
@@ -313,10 +310,11 @@ class Columns:
     def _revision(self, row: int) -> int:
         return self.commits[int(self.commit[row])].revision
 
-    def _commit_number(self, commit: ChunkRevision) -> int:
+    def _commit_number(self, commit: ChunkRevision, tar: str) -> int:
         # The commits of a table stand side by side.
         if len(self.commits) == self._first_new_commit or self.commits[-1] != commit:
             self.commits.append(commit)
+            self.tars.append(tar)
         return len(self.commits) - 1
 
     def _style_number(self, style: str) -> int:

@@ -22,9 +22,9 @@ from curation.store import Answer
 from layered.codec import BASE_IMAGE_MEMBER, SIDECAR_MEMBER, WHOLE_IMAGE_MEMBER, layer_member
 from layered.errors import UserError
 from layered.sidecar import Sidecar
-from ledger.run_directory import RUN_FILE, RunDirectory
-from shards.manifest import MANIFEST_FILE
-from shards.reader import Publication
+from ledger.run_directory import RunDirectory, is_run
+from shards.files import local_path
+from shards.reader import Publication, holds_publication
 
 Set = Literal["a", "b"]
 
@@ -56,12 +56,15 @@ class Designs(Protocol):
         """A file of a design. Raises RequestError when it is missing, damaged or too large."""
 
 
-def open_designs(path: Path) -> Designs:
+def open_designs(place: Path | str) -> Designs:
     """A run, a publication or a layered folder. Raises UserError when it is none."""
-    if (path / RUN_FILE).is_file():
-        return _RunDesigns(RunDirectory.open(path))
-    if (path / MANIFEST_FILE).is_file():
-        return _PublishedDesigns(Publication.open(path))
+    if is_run(place):
+        return _RunDesigns(RunDirectory.open(place))
+    if holds_publication(place):
+        return _PublishedDesigns(Publication.open(place))
+    path = local_path(place)
+    if path is None:
+        raise UserError(f"{place} is neither a run nor a publication")
     return _FolderDesigns(path)
 
 
@@ -73,7 +76,7 @@ class Comparison:
         pairs: pair → the design's id in A and in B.
     """
 
-    def __init__(self, paths: Mapping[Set, Path]) -> None:
+    def __init__(self, paths: Mapping[Set, Path | str]) -> None:
         """Raises UserError when a set holds no designs, or both have none in common."""
         self.paths = dict(paths)
         self._designs = {name: open_designs(path) for name, path in self.paths.items()}
@@ -82,7 +85,7 @@ class Comparison:
             raise UserError(
                 f"{paths['a']} and {paths['b']} have no design in common: neither ids nor briefs are the same"
             )
-        resolved = "\n".join(str(self.paths[name].resolve()) for name in ("a", "b"))
+        resolved = "\n".join(_absolute(self.paths[name]) for name in ("a", "b"))
         self.name = hashlib.sha256(resolved.encode()).hexdigest()[:16]
         self._secret = secrets.token_bytes(16)
         self._tokens: dict[str, tuple[Set, str]] = {}
@@ -230,7 +233,7 @@ class _RunDesigns:
         self._library = Library(run, {})
         self._library.refresh()
         if not len(self._library.columns):
-            raise UserError(f"{run.path} has no finished sample yet")
+            raise UserError(f"{run.place} has no finished sample yet")
 
     @property
     def sample_ids(self) -> Sequence[str]:
@@ -282,3 +285,8 @@ def _read(content: Callable[[], bytes], sample_id: str, member: str) -> bytes:
         raise not_found(f"design {sample_id} has no {member}") from error
     except (OSError, ValueError) as error:
         raise RequestError(422, f"design {sample_id}: {error}") from error
+
+
+def _absolute(place: Path | str) -> str:
+    path = local_path(place)
+    return str(place) if path is None else str(path.resolve())

@@ -24,11 +24,11 @@ from curation.columns import READ_COLUMNS, Columns, Part, ScoreDeriver
 from curation.errors import RequestError, not_found
 from layered.arrays import Size
 from layered.codec import SIDECAR_MEMBER
-from layered.errors import UserError
+from layered.errors import FailedWorkError, UserError
 from layered.scores import Score
 from layered.sidecar import Sidecar
-from ledger.commit import ChunkRevision, committed, thumbnail_member
-from ledger.index import read_record, record_batches
+from ledger.commit import ChunkRevision, tar_of, thumbnail_member
+from ledger.index import read_record, record_batches, record_versions
 from ledger.rescoring import read_rescored, rescored_files
 from ledger.run_directory import PLAN_FILE, RunDirectory
 
@@ -88,6 +88,7 @@ class Library:
         self.run = run
         self.storage = run.storage
         self.columns = Columns(thresholds, derive)
+        self._plan = ("", 0)
         self._known: dict[ChunkRevision, str] = {}
         self._passes: dict[ChunkRevision, list[str]] = {}
         self._versions: list[str] = []
@@ -101,7 +102,11 @@ class Library:
     @property
     def planned(self) -> int:
         """Samples that the run's plan has."""
-        return int(pq.read_metadata(self.run.path / PLAN_FILE).num_rows)
+        version = self.storage.version(PLAN_FILE)
+        if version != self._plan[0]:
+            with self.storage.open(PLAN_FILE) as stream:
+                self._plan = version, int(pq.read_metadata(stream).num_rows)
+        return self._plan[1]
 
     @property
     def complete(self) -> bool:
@@ -114,7 +119,7 @@ class Library:
 
     def read(self) -> News:
         """Reads what is new, for `merge`; the slow half of `refresh`, which changes nothing that the page shows."""
-        versions = {commit: self.storage.version(commit.record) for commit in committed(self.storage)}
+        versions = record_versions(self.storage)
         passes: dict[ChunkRevision, list[str]] = {}
         for commit, name in rescored_files(self.storage):
             passes.setdefault(commit, []).append(name)
@@ -186,7 +191,7 @@ class Library:
             return known
         if name == "whole":
             offset, size = self.columns.thumb[row].tolist()
-            place = Place(self._commit(row).tar, offset, size)
+            place = Place(self._tar(row), offset, size)
         else:
             place = self._place(row, thumbnail_member(int(name)))
         if not 0 < place.size <= MOST_THUMBNAIL_BYTES:
@@ -244,7 +249,7 @@ class Library:
             with self.storage.open(place.tar) as stream:
                 stream.seek(place.offset)
                 content = stream.read(place.size)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, FailedWorkError) as error:
             raise RequestError(422, f"{place.tar} cannot be read: {error}") from error
         if len(content) != place.size:
             raise RequestError(422, f"{place.tar} is shorter than its record says: layerprism verify names the damage")
@@ -252,7 +257,7 @@ class Library:
 
     def _peek(self, row: int) -> None:
         """Reads the whole image's thumbnail and the header of its PNG, in one go where they are neighbours."""
-        tar = self._commit(row).tar
+        tar = self._tar(row)
         (thumb, thumb_size), (whole, whole_size) = self.columns.thumb[row].tolist(), self.columns.whole[row].tolist()
         header_size = min(whole_size, PNG_HEADER_SIZE)
         neighbours = 0 < thumb_size <= MOST_THUMBNAIL_BYTES and 0 <= whole - (thumb + thumb_size) <= _MOST_BETWEEN
@@ -286,6 +291,9 @@ class Library:
     def _commit(self, row: int) -> ChunkRevision:
         return self.columns.commits[int(self.columns.commit[row])]
 
+    def _tar(self, row: int) -> str:
+        return self.columns.tars[int(self.columns.commit[row])]
+
     def _place(self, row: int, member: str) -> Place:
         place = self.files(row).members.get(member)
         if place is None:
@@ -294,7 +302,8 @@ class Library:
 
     def _read_chunk(self, commit: ChunkRevision, version: str) -> dict[str, SampleFiles]:
         try:
-            rows = read_record(self.storage, commit).select(["sample_id", "members", "scores"]).to_pylist()
+            record = read_record(self.storage, commit)
+            rows = record.select(["sample_id", "members", "scores"]).to_pylist()
             passes = self._rescored(self._passes, commit)
         except (UserError, OSError, pa.ArrowException) as error:
             raise RequestError(422, str(error)) from error
@@ -305,7 +314,7 @@ class Library:
         return {
             row["sample_id"]: SampleFiles(
                 version,
-                {each["name"]: Place(commit.tar, each["offset"], each["size"]) for each in row["members"]},
+                {each["name"]: Place(tar_of(commit, record), each["offset"], each["size"]) for each in row["members"]},
                 tuple(
                     Score(row["sample_id"], layer, name, value)
                     for (layer, name), value in sorted(scores[row["sample_id"]].items())

@@ -26,7 +26,7 @@ from curation.queues import QUEUES, REPEAT_QUEUE, QueueRows, queue_named
 from curation.store import DecisionStore, Draft
 from curation.verdicts import NOTHING_DECIDED, SampleState, Verdicts
 from filters.taxonomy import DEFECTS
-from layered.errors import UserError
+from layered.errors import FailedWorkError, UserError
 from layered.scores import WHOLE_IMAGE
 from ledger.decisions import AUDIT_QUEUE, Decision, append_decisions, read_decisions
 
@@ -234,7 +234,7 @@ class Review:
                         await run_sync(self.push)
                     if grouping.done():
                         grouping.result()  # what went wrong there is told like anything else
-                except (RequestError, UserError, ImportError, OSError, ValueError) as error:
+                except (RequestError, UserError, FailedWorkError, ImportError, OSError, ValueError) as error:
                     self._tell(str(error))
         finally:
             grouping.cancel()
@@ -248,8 +248,9 @@ class Review:
                 self.store.mark_pushed(waiting)
                 count += len(waiting)
             self.push_problem = ""
-        except OSError as error:
-            self.push_problem = f"{self.library.run.path}/decisions cannot be written: {error.strerror or error}"
+        except (OSError, FailedWorkError) as error:
+            reason = getattr(error, "strerror", None) or error
+            self.push_problem = f"{self.library.run.place}/decisions cannot be written: {reason}"
         return count
 
     def _check(self, draft: Draft) -> None:

@@ -29,15 +29,16 @@ _NETWORK_FILE_SYSTEMS: Final = (
 
 
 def store_path(run: RunDirectory) -> Path:
-    """``RUN/decisions/review.sqlite`` where that folder is on a local disk and may be written, otherwise a file of the
-    run in the user's data folder.
+    """``RUN/decisions/review.sqlite`` where that folder is on a local disk and may be written, otherwise, and for a
+    run in an object store, a file of the run in the user's data folder.
 
     Raises:
         UserError: when neither can be written.
     """
-    folder = run.path / DECISIONS_FOLDER
-    if is_local(run.path) and _may_write(folder):
-        return folder / STORE_FILE
+    if run.storage.is_local and is_local(run.path):
+        folder = run.path / DECISIONS_FOLDER
+        if _may_write(folder):
+            return folder / STORE_FILE
     return user_data_path(f"{run.fingerprint[:16]}.sqlite")
 
 

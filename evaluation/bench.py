@@ -207,7 +207,7 @@ def _of_publication(path: str, split: str, largest_side: int | None) -> Bench:
     briefs = [brief_of(samples.sidecar(sample_id)) for sample_id in samples.sample_ids]
     items = tuple(BenchItem(brief=brief, named=named_in(brief)) for brief in briefs)
     return Bench(
-        f"FLUX bench ({split} of {dataset.publication.path}, {dataset.publication.fingerprint[:12]})", items, samples
+        f"FLUX bench ({split} of {dataset.publication.place}, {dataset.publication.fingerprint[:12]})", items, samples
     )
 
 

@@ -10,8 +10,8 @@ from layered.codec import BASE_IMAGE_MEMBER, MERGED_IMAGE_MEMBER, SIDECAR_MEMBER
 from layered.errors import UserError
 from layered.image import LayeredImage
 from layered.sidecar import Sidecar
-from shards.manifest import MANIFEST_FILE
-from shards.reader import Publication
+from shards.files import join_place, local_path
+from shards.reader import Publication, holds_publication
 
 _PUBLICATION_OF_A_RUN: Final = "shards"
 
@@ -30,11 +30,18 @@ class Samples(Protocol):
         """A sample, decoded. Raises UserError when its files are damaged."""
 
 
-def open_samples(path: Path) -> Samples:
-    """A publication, the publication of a run, or a layered folder. Raises UserError when it is none of them."""
-    for folder in (path, path / _PUBLICATION_OF_A_RUN):
-        if (folder / MANIFEST_FILE).is_file():
+def open_samples(place: Path | str) -> Samples:
+    """A publication, the publication of a run, or a layered folder. Raises UserError when it is none of them.
+
+    Args:
+        place: a path, or of the first two also a URL.
+    """
+    for folder in (place, join_place(place, _PUBLICATION_OF_A_RUN)):
+        if holds_publication(folder):
             return PublishedSamples(Publication.open(folder))
+    path = local_path(place)
+    if path is None:
+        raise UserError(f"{place} is neither a publication nor a run that has one")
     return FolderSamples(path)
 
 
@@ -49,10 +56,11 @@ class PublishedSamples:
         return self._publication.sample_ids
 
     def sidecar(self, sample_id: str) -> Sidecar:
-        return _sidecar(self._publication.members(sample_id, {SIDECAR_MEMBER}), f"{self._publication.path}/{sample_id}")
+        members = self._publication.members(sample_id, {SIDECAR_MEMBER})
+        return _sidecar(members, f"{self._publication.place}/{sample_id}")
 
     def sample(self, sample_id: str) -> tuple[LayeredImage, Sidecar]:
-        return _decoded(self._publication.members(sample_id), f"{self._publication.path}/{sample_id}")
+        return _decoded(self._publication.members(sample_id), f"{self._publication.place}/{sample_id}")
 
 
 class FolderSamples:

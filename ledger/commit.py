@@ -3,11 +3,15 @@
 A tar without its record does not exist and is overwritten by the next try. A record is written once and never changed;
 samples that are made again go to the next revision of their chunk, ``00042.r1.tar`` and ``00042.r1.parquet``.
 Nothing in either file depends on when, where or how fast a sample was made.
+
+In an object store, where a writer that was thought dead could still replace a tar, each try writes to a name of its
+own, ``00042.3f9c0e12ab77.tar``, and the record's schema says which one it is of.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +25,7 @@ from layered.png import encode_png
 from layered.rendering import encode_webp
 from layered.scores import Score
 from layered.sidecar import Sidecar
-from ledger.storage import LocalStorage
+from ledger.storage import Storage
 from shards.manifest import MEMBER_TYPE, SCORE_TYPE, member_row, score_row
 from shards.tar import Member, TarWriter
 
@@ -29,6 +33,8 @@ CHUNKS_FOLDER = "chunks"
 
 RAW_BASE_MEMBER = "raw_base.png"
 THUMBNAIL_WHOLE_MEMBER = "thumb_whole.webp"
+
+_TAR_KEY = b"layerprism.tar"
 
 FEATURES_TYPE = pa.map_(pa.string(), pa.binary())
 BATCH_SHAPE_TYPE = pa.struct([("layer_index", pa.int32()), ("shape", pa.list_(pa.int32()))])
@@ -115,7 +121,12 @@ class ChunkRevision:
 
     @property
     def tar(self) -> str:
+        """Its data on a local disk; in an object store the commit record names it, see `tar_of`."""
         return f"{CHUNKS_FOLDER}/{self.name}.tar"
+
+    def new_tar(self) -> str:
+        """A name for the data of one try."""
+        return f"{CHUNKS_FOLDER}/{self.name}.{secrets.token_hex(6)}.tar"
 
     @property
     def record(self) -> str:
@@ -125,6 +136,12 @@ class ChunkRevision:
     def of_file(cls, name: str) -> ChunkRevision | None:
         """The commit that a file belongs to by its name; None for a file that is no commit record."""
         match = re.fullmatch(rf"{CHUNKS_FOLDER}/(\d{{5,}})(?:\.r([1-9]\d*))?\.parquet", name)
+        return cls(int(match[1]), int(match[2] or 0)) if match else None
+
+    @classmethod
+    def of_tar(cls, name: str) -> ChunkRevision | None:
+        """The commit that a tar was written for, by any try; None for a file that is no chunk's tar."""
+        match = re.fullmatch(rf"{CHUNKS_FOLDER}/(\d{{5,}})(?:\.r([1-9]\d*))?(?:\.[0-9a-f]{{12}})?\.tar", name)
         return cls(int(match[1]), int(match[2] or 0)) if match else None
 
 
@@ -171,7 +188,7 @@ def thumbnail_member(layer_index: int) -> str:
     return "thumb_" + layer_member(layer_index).removesuffix(".png") + ".webp"
 
 
-def write_chunk(storage: LocalStorage, commit: ChunkRevision, samples: Sequence[ChunkSample]) -> bool:
+def write_chunk(storage: Storage, commit: ChunkRevision, samples: Sequence[ChunkSample]) -> bool:
     """Commits samples, in the order given. The first commit wins: where the record exists, nothing is written.
 
     Returns:
@@ -185,24 +202,37 @@ def write_chunk(storage: LocalStorage, commit: ChunkRevision, samples: Sequence[
     if storage.exists(commit.record):
         return False
     rows = []
-    with storage.writing(commit.tar) as stream:
+    tar = commit.tar if storage.is_local else commit.new_tar()
+    with storage.writing(tar) as stream:
         writer = TarWriter(stream)
         for sample in samples:
             members = writer.add(sample.sample_id, {**sample.members, **sample.raws, **sample.thumbs})
             rows.append(_row(sample, members))
         writer.close()
+    table = pa.Table.from_pylist(rows, RECORD_SCHEMA)
+    if tar != commit.tar:
+        table = table.replace_schema_metadata({_TAR_KEY: tar})
     record = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, RECORD_SCHEMA), record, compression="zstd")
-    return storage.create(commit.record, record.getvalue().to_pybytes())
+    pq.write_table(table, record, compression="zstd")
+    made = storage.create(commit.record, record.getvalue().to_pybytes())
+    if not made and tar != commit.tar:
+        storage.remove(tar)
+    return made
 
 
-def committed(storage: LocalStorage) -> list[ChunkRevision]:
+def tar_of(commit: ChunkRevision, record: pa.Table) -> str:
+    """The file with a commit's data, by its record as it was read."""
+    named = (record.schema.metadata or {}).get(_TAR_KEY)
+    return commit.tar if named is None else str(named.decode())
+
+
+def committed(storage: Storage) -> list[ChunkRevision]:
     """All commits of a run, by chunk and revision, from one listing of names."""
     commits = (ChunkRevision.of_file(name) for name in storage.list(CHUNKS_FOLDER))
     return sorted((commit for commit in commits if commit), key=lambda commit: (commit.chunk, commit.revision))
 
 
-def next_revision(storage: LocalStorage, chunk: int) -> ChunkRevision:
+def next_revision(storage: Storage, chunk: int) -> ChunkRevision:
     """The first revision of a chunk that is not committed yet."""
     revisions = [commit.revision for commit in committed(storage) if commit.chunk == chunk]
     return ChunkRevision(chunk, max(revisions, default=-1) + 1)

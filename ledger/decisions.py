@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from typing import Literal, get_args
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from layered.errors import UserError
 from layered.scores import WHOLE_IMAGE
-from ledger.storage import LocalStorage
+from ledger.storage import Storage
 from shards.parquet import read_parquet
 
 DECISIONS_FOLDER = "decisions"
@@ -87,7 +88,7 @@ class SampleDecisions:
 NO_DECISIONS = SampleDecisions(None, {})
 
 
-def append_decisions(storage: LocalStorage, decisions: Sequence[Decision]) -> str:
+def append_decisions(storage: Storage, decisions: Sequence[Decision]) -> str:
     """Stores decisions in a new file and returns its name. Files that are there are never touched."""
     rows = [{**vars(decision), "reasons": list(decision.reasons), "at": decision.at} for decision in decisions]
     table = pa.BufferOutputStream()
@@ -100,7 +101,7 @@ def append_decisions(storage: LocalStorage, decisions: Sequence[Decision]) -> st
             return name
 
 
-def read_decisions(storage: LocalStorage) -> list[Decision]:
+def read_decisions(storage: Storage) -> list[Decision]:
     """All decisions, each event once, in the order they were made.
 
     Raises:
@@ -111,13 +112,12 @@ def read_decisions(storage: LocalStorage) -> list[Decision]:
         if not name.endswith(".parquet"):
             continue
         try:
-            with storage.open(name) as stream:
-                rows = read_parquet(stream).select(DECISION_SCHEMA.names).cast(DECISION_SCHEMA).to_pylist()
-            for row in rows:
+            rows = read_parquet(BytesIO(storage.read(name))).select(DECISION_SCHEMA.names).cast(DECISION_SCHEMA)
+            for row in rows.to_pylist():
                 decision = Decision(**{**row, "reasons": tuple(row["reasons"])})
                 decisions.setdefault(decision.event_id, decision)
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{storage.path(name)} holds no decisions ({error}): repair or remove it") from error
+            raise UserError(f"{storage.describe(name)} holds no decisions ({error}): repair or remove it") from error
     return sorted(decisions.values(), key=lambda decision: (decision.at, decision.event_id))
 
 

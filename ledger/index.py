@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -19,24 +21,30 @@ from layered.errors import UserError
 from layered.image import LayeredImage
 from layered.scores import Score
 from layered.sidecar import Sidecar
-from ledger.commit import RECORD_SCHEMA, ChunkRevision, Failure, committed
+from ledger.commit import CHUNKS_FOLDER, RECORD_SCHEMA, ChunkRevision, Failure, tar_of
 from ledger.rescoring import rescored_tables
-from ledger.storage import LocalStorage
+from ledger.storage import Storage
+from shards.files import READ_AHEAD
 from shards.parquet import read_parquet
 from shards.tar import Member, is_sample_member, read_members
 
 INDEX_FILE = "index/records.parquet"
-_COMMITS_KEY = b"layerprism.commits"
+COMMITS_KEY = b"layerprism.commits"
 _ROWS_AT_ONCE = 4096
-_INDEX_SCHEMA = RECORD_SCHEMA.append(pa.field("chunk", pa.int32())).append(pa.field("revision", pa.int32()))
+READ_AT_ONCE = 16
+"""Records that are asked of an object store at the same time."""
+
+_PLACE_FIELDS = (pa.field("chunk", pa.int32()), pa.field("revision", pa.int32()), pa.field("tar", pa.string()))
+_INDEX_SCHEMA = pa.schema([*RECORD_SCHEMA, *_PLACE_FIELDS])
 
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """What is known of one sample: its winning commit, where its bytes lie, its newest scores."""
+    """What is known of one sample: its winning commit, the file its members lie in, its newest scores."""
 
     sample_id: str
     commit: ChunkRevision
+    tar: str
     style: str
     whole_caption: str
     layer_count: int
@@ -63,7 +71,7 @@ class RunIndex:
     Load it again to see later commits.
     """
 
-    def __init__(self, storage: LocalStorage, records: pa.Table) -> None:
+    def __init__(self, storage: Storage, records: pa.Table) -> None:
         """Takes rows of all revisions, ordered by chunk and revision; see `load`."""
         self.storage = storage
         # A dict keeps the place of a key's first insertion: a retried sample stays where its first revision stood.
@@ -77,19 +85,18 @@ class RunIndex:
         self._chunk_count = len(pc.unique(records.column("chunk")))
 
     @classmethod
-    def load(cls, storage: LocalStorage) -> RunIndex:
+    def load(cls, storage: Storage) -> RunIndex:
         """Reads the records of all commits, from the stored index where it already has them.
 
         The stored index is brought up to date; where that is impossible (a folder that may only be read) it stays old.
         """
-        # A damaged chunk may have been removed and made again under its old name: the version tells.
-        versions = {commit: storage.version(commit.record) for commit in committed(storage)}
+        versions = record_versions(storage)
         known, merged = _read_index(storage)
         if not merged.items() <= versions.items():
             known, merged = _INDEX_SCHEMA.empty_table(), {}
         missing = [commit for commit in versions if commit not in merged]
         if missing:
-            known = pa.concat_tables([known, *(_read_record(storage, commit) for commit in missing)])
+            known = pa.concat_tables([known, *_read_records(storage, missing)])
             known = known.take(pc.sort_indices(known, [("chunk", "ascending"), ("revision", "ascending")]))
             with contextlib.suppress(OSError):
                 _write_index(storage, known, versions)
@@ -156,7 +163,7 @@ class RunIndex:
         wanted = (
             [member for member in record.members if is_sample_member(member.name)] if names is None else record.members
         )
-        with self.storage.open(record.commit.tar) as stream:
+        with self.storage.open(record.tar) as stream:
             return read_members(stream, wanted, names)
 
     def sample(self, sample_id: str) -> tuple[LayeredImage, Sidecar]:
@@ -207,6 +214,7 @@ class RunIndex:
         return SampleRecord(
             sample_id=sample_id,
             commit=commit,
+            tar=row["tar"],
             style=row["style"],
             whole_caption=row["whole_caption"],
             layer_count=row["layer_count"],
@@ -219,9 +227,9 @@ class RunIndex:
 
 
 def record_batches(
-    storage: LocalStorage, columns: Sequence[str], known: Collection[ChunkRevision] = ()
+    storage: Storage, columns: Sequence[str], known: Collection[ChunkRevision] = ()
 ) -> Iterator[pa.Table]:
-    """The rows of all commits but the known ones with their `chunk` and `revision`, a few thousand at a time.
+    """The rows of all commits but the known ones with `chunk`, `revision` and `tar`, a few thousand at a time.
 
     They come from the stored index as far as that has them, and from the commit records else. The rows of a commit
     stand side by side.
@@ -232,36 +240,59 @@ def record_batches(
     Raises:
         UserError: when a record is damaged.
     """
-    versions = {commit: storage.version(commit.record) for commit in committed(storage)}
+    versions = record_versions(storage)
     wanted = versions.keys() - set(known)
     indexed = _indexed_commits(storage)
     if wanted & indexed.keys() and indexed.items() <= versions.items():
-        paths = [*columns, "chunk", "revision"]
-        with storage.open(INDEX_FILE) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20) as file:
+        paths = [*columns, *(field.name for field in _PLACE_FIELDS)]
+        with (
+            storage.open(INDEX_FILE, READ_AHEAD) as stream,
+            pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20) as file,
+        ):
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=paths, use_threads=False):
                 commits = zip(batch.column("chunk").to_pylist(), batch.column("revision").to_pylist(), strict=True)
                 mask = [ChunkRevision(chunk, revision) in wanted for chunk, revision in commits]
                 yield pa.Table.from_batches([batch]).filter(pa.array(mask, pa.bool_()))
         wanted -= indexed.keys()
-    for commit in sorted(wanted, key=lambda commit: (commit.chunk, commit.revision)):
-        yield _read_record(storage, commit)
+    yield from _read_records(storage, sorted(wanted, key=lambda commit: (commit.chunk, commit.revision)))
 
 
-def read_record(storage: LocalStorage, commit: ChunkRevision) -> pa.Table:
-    """One commit record, rows of `RECORD_SCHEMA`. Raises UserError when the file is damaged."""
+def read_record(storage: Storage, commit: ChunkRevision) -> pa.Table:
+    """One commit record, rows of `RECORD_SCHEMA` with `tar_of` its metadata. Raises UserError for a damaged file."""
     try:
-        with storage.open(commit.record) as stream:
-            return read_parquet(stream).cast(RECORD_SCHEMA)
+        table = read_parquet(BytesIO(storage.read(commit.record)))
+        return table.cast(RECORD_SCHEMA.with_metadata(table.schema.metadata))
     except (pa.ArrowException, OSError) as error:
         raise UserError(
-            f"{storage.path(commit.record)} is damaged ({error}): remove it to have the chunk made again"
+            f"{storage.describe(commit.record)} is damaged ({error}): remove it to have the chunk made again"
         ) from error
 
 
-def _read_record(storage: LocalStorage, commit: ChunkRevision) -> pa.Table:
+def record_versions(storage: Storage) -> dict[ChunkRevision, str]:
+    """All commits by chunk and revision, with the versions of their records, from one listing.
+
+    A damaged chunk may have been removed and made again under its old name: the version tells.
+    """
+    entries = ((ChunkRevision.of_file(name), entry) for name, entry in storage.entries(CHUNKS_FOLDER).items())
+    found = [(commit, entry.version) for commit, entry in entries if commit is not None]
+    return dict(sorted(found, key=lambda pair: (pair[0].chunk, pair[0].revision)))
+
+
+def _read_records(storage: Storage, commits: Iterable[ChunkRevision]) -> Iterator[pa.Table]:
+    """The records of some commits in their order, several at a time where each takes a journey."""
+    if storage.is_local:
+        yield from (_read_record(storage, commit) for commit in commits)
+        return
+    with ThreadPoolExecutor(READ_AT_ONCE) as readers:
+        yield from readers.map(partial(_read_record, storage), commits)
+
+
+def _read_record(storage: Storage, commit: ChunkRevision) -> pa.Table:
     table = read_record(storage, commit)
-    for name, value in (("chunk", commit.chunk), ("revision", commit.revision)):
-        table = table.append_column(name, pa.array(np.full(len(table), value), pa.int32()))
+    values = commit.chunk, commit.revision, tar_of(commit, table)
+    table = table.replace_schema_metadata(None)
+    for field, value in zip(_PLACE_FIELDS, values, strict=True):
+        table = table.append_column(field, pa.array([value] * len(table), field.type))
     return table
 
 
@@ -282,30 +313,30 @@ def _samples_by_commit(records: pa.Table) -> dict[ChunkRevision, list[str]]:
     return by_commit
 
 
-def _read_index(storage: LocalStorage) -> tuple[pa.Table, dict[ChunkRevision, str]]:
+def _read_index(storage: Storage) -> tuple[pa.Table, dict[ChunkRevision, str]]:
     """The stored index and the commits it covers, with their versions; empty when there is none that can be read."""
     try:
-        with storage.open(INDEX_FILE) as stream:
+        with storage.open(INDEX_FILE, READ_AHEAD) as stream:
             table = read_parquet(stream)
-        commits = json.loads((table.schema.metadata or {})[_COMMITS_KEY])
+        commits = json.loads((table.schema.metadata or {})[COMMITS_KEY])
         covered = {ChunkRevision(chunk, revision): version for chunk, revision, version in commits}
         return table.cast(_INDEX_SCHEMA), covered
     except (OSError, pa.ArrowException, ValueError, KeyError):
         return _INDEX_SCHEMA.empty_table(), {}
 
 
-def _indexed_commits(storage: LocalStorage) -> dict[ChunkRevision, str]:
+def _indexed_commits(storage: Storage) -> dict[ChunkRevision, str]:
     """The commits that the stored index covers, with their versions; none when it cannot be read."""
     try:
         with storage.open(INDEX_FILE) as stream, pq.ParquetFile(stream, pre_buffer=False) as file:
-            commits = json.loads((file.schema_arrow.metadata or {})[_COMMITS_KEY])
+            commits = json.loads((file.schema_arrow.metadata or {})[COMMITS_KEY])
         return {ChunkRevision(chunk, revision): version for chunk, revision, version in commits}
     except (OSError, pa.ArrowException, ValueError, KeyError):
         return {}
 
 
-def _write_index(storage: LocalStorage, records: pa.Table, versions: Mapping[ChunkRevision, str]) -> None:
+def _write_index(storage: Storage, records: pa.Table, versions: Mapping[ChunkRevision, str]) -> None:
     covered = json.dumps([[commit.chunk, commit.revision, version] for commit, version in versions.items()])
     with storage.writing(INDEX_FILE) as stream:
-        table = records.replace_schema_metadata({_COMMITS_KEY: covered.encode()})
+        table = records.replace_schema_metadata({COMMITS_KEY: covered.encode()})
         pq.write_table(table, stream, compression="zstd", row_group_size=_ROWS_AT_ONCE)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from layered.scores import Score
 from ledger.commit import CHUNKS_FOLDER, FEATURES_TYPE, ChunkRevision
-from ledger.storage import LocalStorage
+from ledger.storage import Storage
 from shards.manifest import SCORE_TYPE, score_row
 from shards.parquet import read_parquet
 
@@ -38,11 +39,11 @@ class Rescored:
 class ScorePass:
     """One pass over a run, resumable: what it has written stays, `pending` is what it has not."""
 
-    storage: LocalStorage
+    storage: Storage
     number: int
 
     @classmethod
-    def begin(cls, storage: LocalStorage, settings: Mapping[str, Any]) -> ScorePass:
+    def begin(cls, storage: Storage, settings: Mapping[str, Any]) -> ScorePass:
         """Goes on with the newest pass when it was begun with the same settings, starts the next one otherwise."""
         encoded = (json.dumps(settings, sort_keys=True, indent=2) + "\n").encode()
         numbers = [
@@ -58,7 +59,8 @@ class ScorePass:
 
     def pending(self, commits: Iterable[ChunkRevision]) -> list[ChunkRevision]:
         """Those commits that this pass has not scored yet."""
-        return [commit for commit in commits if not self.storage.exists(self._name(commit))]
+        scored = set(self.storage.list(SCORES_FOLDER))
+        return [commit for commit in commits if self._name(commit) not in scored]
 
     def write(self, commit: ChunkRevision, rescored: Sequence[Rescored]) -> None:
         """Stores the new scores of one commit's samples."""
@@ -77,12 +79,12 @@ class ScorePass:
         return f"{SCORES_FOLDER}/{self.number:05d}-{commit.name}.parquet"
 
 
-def rescored_tables(storage: LocalStorage) -> list[tuple[ChunkRevision, pa.Table]]:
+def rescored_tables(storage: Storage) -> list[tuple[ChunkRevision, pa.Table]]:
     """All stored passes, oldest first: the commit that was scored, and rows of `RESCORED_SCHEMA`."""
     return [(commit, read_rescored(storage, name)) for commit, name in rescored_files(storage)]
 
 
-def rescored_files(storage: LocalStorage) -> list[tuple[ChunkRevision, str]]:
+def rescored_files(storage: Storage) -> list[tuple[ChunkRevision, str]]:
     """The files of all stored passes, oldest pass first: the commit that was scored, and the file's name."""
     files = []
     for name in storage.list(SCORES_FOLDER):
@@ -94,10 +96,9 @@ def rescored_files(storage: LocalStorage) -> list[tuple[ChunkRevision, str]]:
     return [(commit, name) for _, commit, name in files]
 
 
-def read_rescored(storage: LocalStorage, name: str) -> pa.Table:
+def read_rescored(storage: Storage, name: str) -> pa.Table:
     """One of `rescored_files`: rows of `RESCORED_SCHEMA`."""
-    with storage.open(name) as stream:
-        return read_parquet(stream).cast(RESCORED_SCHEMA)
+    return read_parquet(BytesIO(storage.read(name))).cast(RESCORED_SCHEMA)
 
 
 def _settings_name(number: int) -> str:

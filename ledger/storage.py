@@ -1,61 +1,81 @@
 """Files of a run: whole or not at all.
 
-Names are relative to the run directory, with ``/`` between folders. Names that start with a dot are this module's own.
+Names are relative to the run, with ``/`` between folders. Names that start with a dot are this module's own.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
+
+from shards.files import Files, LocalFiles, local_path
+from shards.patience import DEFAULT_PATIENCE_SECONDS
 
 TEMPORARY_SUFFIX = ".tmp"
 
 
-class LocalStorage:
-    """A folder on a local disk.
+class Storage(Files, Protocol):
+    """Files that can be read and written, on a local disk or in an object store.
 
-    Guarantees: a file that `list`, `exists` or `read` shows is complete and on disk; a writer that dies leaves at most
-    a hidden temporary file, which `remove_temporary` takes away.
+    Guarantees: a file that `list`, `exists` or `read` shows is complete; a writer that dies leaves nothing under a
+    name. Writing raises OSError for what only a person can help, such as a full disk.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def writing(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A stream whose content becomes the file `name` when the block ends well, replacing what stood there."""
 
-    def path(self, name: str) -> Path:
-        return self.root / name
+    def write(self, name: str, data: bytes, durable: bool = True) -> None:
+        """Writes a file at once, replacing what stood there.
 
-    def exists(self, name: str) -> bool:
-        return self.path(name).exists()
+        Args:
+            durable: it survives a power cut; what can be made again need not.
+        """
 
-    def list(self, folder: str) -> list[str]:
-        """Names of the files in a folder (not below it), sorted; empty when there is no such folder."""
-        try:
-            with os.scandir(self.path(folder)) as entries:
-                names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
-        except FileNotFoundError:
-            return []
-        return sorted(f"{folder}/{name}" for name in names)
+    def create(self, name: str, data: bytes) -> bool:
+        """Writes a file unless it exists. Of any number of callers exactly one is told True.
 
-    def version(self, name: str) -> str:
-        """A text that changes when a file is replaced. Raises FileNotFoundError."""
-        status = self.path(name).stat()
-        return f"{status.st_size}-{status.st_mtime_ns}"
+        Where two callers may bring equal bytes, something in them must tell the callers apart: a store that was cut off
+        while it answered is asked whose bytes it has.
+        """
 
-    def open(self, name: str) -> BinaryIO:
-        """Opens a file for reading, at any position. Raises FileNotFoundError."""
-        return self.path(name).open("rb")
+    def remove(self, name: str) -> None:
+        """Removes a file; one that is not there is fine."""
 
-    def read(self, name: str) -> bytes:
-        """A whole file. Raises FileNotFoundError."""
-        return self.path(name).read_bytes()
+    def remove_folder(self, folder: str) -> None:
+        """Removes a folder with all that is in it; one that is not there is fine."""
+
+    def remove_temporary(self) -> None:
+        """Takes away what dead writers left. Only for the one driver of a run: a living writer's file would go too."""
+
+
+def open_storage(place: str | Path, patience_seconds: float = DEFAULT_PATIENCE_SECONDS) -> Storage:
+    """The storage at a place, which need not exist: a local path, or a URL that fsspec knows.
+
+    Raises:
+        UserError: when nothing here speaks the URL's protocol.
+    """
+    path = local_path(place)
+    if path is not None:
+        return LocalStorage(path)
+    from ledger.object_storage import ObjectStorage
+
+    return ObjectStorage(str(place), patience_seconds)
+
+
+class LocalStorage(LocalFiles):
+    """A folder on a local disk: `Storage` by temporary files, renames and links.
+
+    What it shows is not only complete but on disk; a dead writer's hidden temporary files go with `remove_temporary`.
+    """
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
-        """A stream whose content becomes the file `name` when the block ends well, replacing what stood there."""
+        """See `Storage.writing`."""
         with self._temporary(name) as temporary:
             with temporary.open("wb") as stream:
                 yield stream
@@ -63,13 +83,18 @@ class LocalStorage:
             temporary.replace(self.path(name))
         _sync_folder(self.path(name).parent)
 
-    def write(self, name: str, data: bytes) -> None:
-        """Writes a file at once, replacing what stood there."""
-        with self.writing(name) as stream:
-            stream.write(data)
+    def write(self, name: str, data: bytes, durable: bool = True) -> None:
+        """See `Storage.write`."""
+        if durable:
+            with self.writing(name) as stream:
+                stream.write(data)
+            return
+        with self._temporary(name) as temporary:
+            temporary.write_bytes(data)
+            temporary.replace(self.path(name))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Writes a file unless it exists. Of any number of callers exactly one is told True."""
+        """See `Storage.create`."""
         with self._temporary(name) as temporary:
             with temporary.open("wb") as stream:
                 stream.write(data)
@@ -82,11 +107,16 @@ class LocalStorage:
         return True
 
     def remove(self, name: str) -> None:
-        """Removes a file; one that is not there is fine."""
+        """See `Storage.remove`."""
         self.path(name).unlink(missing_ok=True)
 
+    def remove_folder(self, folder: str) -> None:
+        """See `Storage.remove_folder`."""
+        if self.path(folder).is_dir():
+            shutil.rmtree(self.path(folder))
+
     def remove_temporary(self) -> None:
-        """Takes away what dead writers left. Only for the one driver of a run: a living writer's file would go too."""
+        """See `Storage.remove_temporary`."""
         for folder in (self.root, *(path for path in self.root.iterdir() if path.is_dir())):
             for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
                 leftover.unlink(missing_ok=True)

@@ -94,13 +94,13 @@ def target_of(precision: float | None, recall: float | None) -> Target:
     return target
 
 
-def calibrate_run(path: Path, labels_file: Path | None, target: Target) -> CalibratedRun:
+def calibrate_run(place: Path | str, labels_file: Path | None, target: Target) -> CalibratedRun:
     """Chooses thresholds by the decisions in a run, or by a labels file.
 
     Raises:
         UserError: when there is no run, as `pipeline.labels` raises for labels, and as `calibrate_labels`.
     """
-    session = existing_run(path)
+    session = existing_run(place)
     labels = read_labels(labels_file) if labels_file else labels_of_run(session.run)
     return calibrate_labels(session.run, labels, target, session.config.filters.thresholds())
 
@@ -119,13 +119,13 @@ def calibrate_labels(
     """
     index = RunIndex.load(run.storage)
     if not len(index.score_rows()):
-        raise UserError(f"{run.path} holds no scores: layerprism run CONFIG --out {run.path} --only filters")
-    samples = labelled_samples(index, labels, run.path)
+        raise UserError(f"{run.place} holds no scores: layerprism run CONFIG --out {run.place} --only filters")
+    samples = labelled_samples(index, labels, run.place)
     observations = observations_of(samples)
     good, bad = int(observations.good.sum()), int((~observations.good).sum())
     if min(good, bad) < LEAST_OF_EACH:
         raise UserError(
-            f"{run.path}: {good} good and {bad} bad verdicts on samples with scores: "
+            f"{run.place}: {good} good and {bad} bad verdicts on samples with scores: "
             f"at least {LEAST_OF_EACH} of each are needed"
         )
     found = calibrate(observations, target, {name: value for name, value in current.items() if name != COMBINED})
@@ -140,7 +140,7 @@ def calibrate_labels(
     )
 
 
-def labelled_samples(index: RunIndex, labels: Iterable[Label], run: Path) -> list[LabelledSample]:
+def labelled_samples(index: RunIndex, labels: Iterable[Label], run: str) -> list[LabelledSample]:
     """Labels with their score rows, in order; those of samples that could not be made are left out.
 
     A sample that people kept without some of its layers is judged by what is left of it.

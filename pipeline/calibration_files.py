@@ -34,7 +34,7 @@ def write_calibration(calibrated: CalibratedRun, out: Path | None = None) -> Pat
     """Writes all files; those that an earlier calibration left and this one does not have are removed.
 
     Args:
-        out: the folder; ``RUN/calibration`` otherwise.
+        out: the folder; ``RUN/calibration`` otherwise, or ``calibration`` here for a run in an object store.
 
     Returns:
         The folder.
@@ -42,7 +42,8 @@ def write_calibration(calibrated: CalibratedRun, out: Path | None = None) -> Pat
     Raises:
         UserError: when the folder cannot be written.
     """
-    folder = out or calibrated.run.path / CALIBRATION_FOLDER
+    run = calibrated.run
+    folder = out or (run.path / CALIBRATION_FOLDER if run.storage.is_local else Path(CALIBRATION_FOLDER))
     files: dict[str, bytes | None] = {
         THRESHOLDS_FILE: thresholds_fragment(calibrated).encode(),
         COMBINED_FILE: fragment.encode() if (fragment := combined_fragment(calibrated)) else None,

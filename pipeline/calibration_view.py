@@ -50,7 +50,7 @@ def render_calibration(calibrated: CalibratedRun, folder: Path) -> RenderableTyp
         parts.append(Text(f"  … all of them in {folder / 'README.md'}"))
     fragments = THRESHOLDS_FILE + (f" or {COMBINED_FILE}" if found.combined is not None else "")
     parts.append(Text(f"written to {folder}: {fragments}, README.md, pictures"))
-    parts.append(Text(f"publish with it: layerprism shard {calibrated.run.path} --config {folder / THRESHOLDS_FILE}"))
+    parts.append(Text(f"publish with it: layerprism shard {calibrated.run.place} --config {folder / THRESHOLDS_FILE}"))
     return Group(*parts)
 
 

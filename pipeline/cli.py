@@ -7,6 +7,7 @@ input, 130 stopped by Ctrl-C.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 import time
@@ -30,6 +31,9 @@ FAILED_WORK = 1
 WRONG_INPUT = 2
 STOPPED = 130
 
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO)
+"""Errors of the system that a person mends without touching the command."""
+
 WORDS_LOOKED_AT = 10_000
 """Briefs that are searched for unknown words when a run starts; `plan` looks at all of them."""
 
@@ -43,7 +47,10 @@ app = typer.Typer(
 console = Console(highlight=False)
 
 ConfigFile = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.", metavar="CONFIG")]
-RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN")]
+RunFolder = Annotated[str, typer.Argument(help="The folder of a run, or its URL: s3://bucket/run.", metavar="RUN")]
+NewRunFolder = Annotated[
+    str, typer.Option("--out", help="The folder of the run, or its URL (s3://bucket/run); an existing one goes on.")
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Overrides one value: layer_flux.attempts=2.")]
 
 
@@ -59,6 +66,15 @@ def main() -> None:
         sys.exit(WRONG_INPUT)
     except FailedWorkError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(FAILED_WORK)
+    except OSError as error:
+        if error.errno not in DISK_TROUBLE:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        print(
+            f"error: cannot write{where}: {error.strerror or error}; once that is mended, the same command goes on",
+            file=sys.stderr,
+        )
         sys.exit(FAILED_WORK)
 
 
@@ -112,19 +128,61 @@ def plan(config: ConfigFile, set_: Overrides = None) -> None:
     """Shows what would run: samples, layers, batches, time, storage, money."""
     from pipeline.briefs import load_briefs
     from pipeline.config import load_config
+    from pipeline.estimate_view import render_estimate
+    from pipeline.estimating import estimate_config
     from pipeline.plan import make_plan
+    from pipeline.plan_summary import describe_plan, render_summary
+
+    began = time.time()
+    loaded = load_config(config, set_ or [])
+    briefs = load_briefs(loaded.plan, loaded.seed)
+    _say_left_out(briefs)
+    if loaded.estimate.measured is None:
+        console.print(render_summary(describe_plan(make_plan(loaded, briefs), loaded)))
+        return
+    told = estimate_config(loaded, briefs, loaded.estimate.measured, 0, console, began)
+    console.print(render_summary(describe_plan(told.plan, loaded), measured=True))
+    console.print(render_estimate(told.estimate))
+
+
+@app.command()
+def estimate(
+    config: ConfigFile,
+    batches: Annotated[int, typer.Option(min=1, help="Full batches that are tried.")] = 12,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="A saved measurement (.json), or a RUN, in place of a trial.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Keeps the measurement, for --from and estimate.measured.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Also writes the estimate as JSON.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """Tries a few batches and tells what the whole plan takes: time, GPU hours, storage, money per accepted sample."""
+    began = time.time()
+    from pipeline.briefs import load_briefs
+    from pipeline.config import load_config
+    from pipeline.estimate_view import render_estimate, write_estimate
+    from pipeline.estimating import estimate_config
+    from pipeline.measurement import write_measurement
     from pipeline.plan_summary import describe_plan, render_summary
 
     loaded = load_config(config, set_ or [])
     briefs = load_briefs(loaded.plan, loaded.seed)
     _say_left_out(briefs)
-    console.print(render_summary(describe_plan(make_plan(loaded, briefs), loaded)))
+    with _stopped_by_ctrl_c():
+        told = estimate_config(loaded, briefs, from_, batches, console, began)
+    console.print(render_summary(describe_plan(told.plan, loaded), measured=True))
+    console.print(render_estimate(told.estimate))
+    if save is not None:
+        write_measurement(save, told.measurement)
+        console.print(f"{save}: for --from, and as estimate.measured for plan, run and report", soft_wrap=True)
+    if json_ is not None:
+        write_estimate(json_, told.estimate)
 
 
 @app.command()
 def run(
     config: ConfigFile,
-    out: Annotated[Path, typer.Option("--out", help="The folder of the run; an existing one goes on.")],
+    out: NewRunFolder,
     set_: Overrides = None,
     only: Annotated[
         str | None, typer.Option(help="Again from what is stored: filters, or matting,compose,filters.")
@@ -212,7 +270,7 @@ def import_(
     path: Annotated[
         Path, typer.Argument(help="PrismLayers Parquet, PSD or ORA files, a publication or a layered folder.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The folder of the run; an existing one goes on.")],
+    out: NewRunFolder,
     licence: Annotated[str, typer.Option(help="Of what says nothing of its licence: CC-BY-4.0.")] = "",
     config: Annotated[Path | None, typer.Option(help="Takes splits and the executor from a configuration.")] = None,
     set_: Overrides = None,
@@ -300,7 +358,7 @@ def sample(
 @app.command()
 def export(
     path: Annotated[
-        Path, typer.Argument(help="A layered folder, DIR/KEY for one sample, a tar, a publication or a run.")
+        str, typer.Argument(help="A layered folder, DIR/KEY for one sample, a tar, a publication or a run.")
     ],
     format_: Annotated[str, typer.Option("--format", "-f", help="psd, ora, svg, pptx, webp, coco, png, prismlayers.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; for one sample also the file.")],
@@ -359,9 +417,9 @@ def evaluate(
 
 @app.command()
 def review(
-    run: Annotated[Path | None, typer.Argument(help="The folder of a run.", metavar="RUN")] = None,
+    run: Annotated[str | None, typer.Argument(help="The folder of a run, or its URL.", metavar="RUN")] = None,
     compare: Annotated[
-        tuple[Path, Path] | None,
+        tuple[str, str] | None,
         typer.Option(help="Blind comparison of two runs, publications or layered folders of the same briefs."),
     ] = None,
     reviewer: Annotated[str, typer.Option(help="Who reviews; your login name otherwise.")] = "",
@@ -404,16 +462,24 @@ def calibrate(
 
 
 @app.command()
-def status(run: RunFolder) -> None:
-    """Shows how far a run is."""
-    from pipeline.status import render_status, run_status
+def status(
+    run: RunFolder,
+    watch: Annotated[bool, typer.Option("--watch", help="Keeps it up to date until nobody is at work.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 5.0,
+) -> None:
+    """Shows how far a run is, from any machine that reaches it."""
+    from pipeline.status import render_status, run_status, watch_status
 
+    if watch:
+        with _ended_by_ctrl_c():
+            watch_status(run, every, console)
+        return
     console.print(render_status(run_status(run)))
 
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A run, a publication, a tar or a layered folder.")],
+    path: Annotated[str, typer.Argument(help="A run, a publication, a tar or a layered folder.")],
     key: Annotated[str | None, typer.Argument(help="One sample.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draws the sample with its layers into a PNG.")] = None,
 ) -> None:
@@ -432,7 +498,7 @@ def inspect(
 
 @app.command()
 def licences(
-    path: Annotated[Path, typer.Argument(help="A run, a publication or a layered folder.")],
+    path: Annotated[str, typer.Argument(help="A run, a publication or a layered folder.")],
     json_: Annotated[Path | None, typer.Option("--json", help="Also writes the counts as JSON.")] = None,
 ) -> None:
     """Counts under which licences the parts of a set are, and who drew them."""
@@ -446,7 +512,7 @@ def licences(
 
 
 @app.command()
-def verify(path: Annotated[Path, typer.Argument(help="A run or a publication.")]) -> None:
+def verify(path: Annotated[str, typer.Argument(help="A run or a publication.")]) -> None:
     """Checks every byte and every composite; names each damaged sample."""
     from pipeline.verification import verify_path
 
@@ -519,5 +585,5 @@ def _exit_for_failures(session: RunSession) -> None:
     failed = list(RunIndex.load(session.run.storage).failures())
     if failed:
         named = ", ".join(failed[:5]) + (", …" if len(failed) > 5 else "")
-        console.print(f"{len(failed)} failed ({named}): layerprism retry {session.run.path}", soft_wrap=True)
+        console.print(f"{len(failed)} failed ({named}): layerprism retry {session.run.place}", soft_wrap=True)
         raise typer.Exit(FAILED_WORK)

@@ -8,7 +8,7 @@ from typing import Any
 
 from layered.brief import Brief
 from ledger.commit import ChunkRevision, ChunkSample, Failure, write_chunk
-from ledger.storage import LocalStorage
+from ledger.storage import Storage
 from stages.stage import Failed, Stage
 
 
@@ -55,7 +55,7 @@ class Committing(Stage[Commit, Committed]):
 
     name = "committing"
 
-    def __init__(self, storage: LocalStorage) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def process(self, batch: Sequence[Commit]) -> list[Committed | Failed]:

@@ -13,17 +13,23 @@ from filters.config import FiltersConfig
 from ledger.choice import SelectionConfig
 from pipeline.config_file import ConfigTree, KeyPath, merged, overridden, read_config_tree
 from pipeline.config_validation import validated
+from pipeline.estimate_config import EstimateConfig
 from pipeline.executor_config import ExecutorConfig
-from pipeline.plan_config import PlanConfig
 from pipeline.observability_config import ObservabilityConfig
+from pipeline.plan_config import PlanConfig
 from pipeline.report_config import ReportConfig
+from pipeline.storage_config import StorageConfig
 from shards.writer import ShardConfig
 from stages.layer_flux import LayerFluxConfig
 from stages.matting import MattingConfig
 from stages.multi_layer_flux import ComposeConfig
 from stages.text_layer import TextConfig
 
-FILE_KEYS: tuple[KeyPath, ...] = (("plan", "briefs", "path"), ("filters", "aesthetic", "head"))
+FILE_KEYS: tuple[KeyPath, ...] = (
+    ("plan", "briefs", "path"),
+    ("filters", "aesthetic", "head"),
+    ("estimate", "measured"),
+)
 """Keys whose values are file names relative to the configuration file that they stand in."""
 
 
@@ -50,7 +56,10 @@ class RunConfig(BaseModel):
     selection: SelectionConfig = SelectionConfig()
     shards: ShardConfig = ShardConfig()
     executor: ExecutorConfig = ExecutorConfig()
+    estimate: EstimateConfig = EstimateConfig()
     report: ReportConfig = ReportConfig()
+    observability: ObservabilityConfig = ObservabilityConfig()
+    storage: StorageConfig = StorageConfig()
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -58,7 +67,6 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
     Raises:
         UserError: for a missing or broken file, an unknown key (with the nearest valid one), or a wrong value; the
-    observability: ObservabilityConfig = ObservabilityConfig()
             message names the key, the file and the line.
     """
     return validated(RunConfig, read_config_tree(path, overrides, FILE_KEYS))

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from layered.errors import UserError
+from shards.files import is_remote
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a tree: ``("plan", "splits", "val")``; numbers are places in a list."""
@@ -186,6 +187,10 @@ def _replaced_paths(below: Any, above: Any, path: KeyPath) -> Iterator[KeyPath]:
             yield from _replaced_paths(below[key], value, (*path, key))
 
 
+def _relative_to(folder: Path, value: str) -> str:
+    return value if is_remote(value) else str(folder / value)
+
+
 def _make_relative_to(folder: Path, values: dict[str, Any], key: KeyPath) -> None:
     *sections, name = key
     section: Any = values
@@ -193,6 +198,6 @@ def _make_relative_to(folder: Path, values: dict[str, Any], key: KeyPath) -> Non
         section = section.get(part) if isinstance(section, dict) else None
     value = section.get(name) if isinstance(section, dict) else None
     if isinstance(section, dict) and isinstance(value, str):
-        section[name] = str(folder / value)
+        section[name] = _relative_to(folder, value)
     elif isinstance(section, dict) and isinstance(value, list):
-        section[name] = [str(folder / each) if isinstance(each, str) else each for each in value]
+        section[name] = [_relative_to(folder, each) if isinstance(each, str) else each for each in value]

@@ -276,7 +276,7 @@ def _drawn_by_run(
     sample_of = {samples.sidecar(sample_id).provenance["brief"]: sample_id for sample_id in finished}
     busy = sum(
         report.ended - report.started
-        for sitting in read_timings(session.run.path)
+        for sitting in read_timings(session.run.storage)
         for report in sitting
         if report.stage in DRAWING
     )

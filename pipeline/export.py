@@ -25,6 +25,7 @@ from rich.progress import Progress
 from exports.formats import FormatOptions, Sample, SampleFormat, SummedFormat, format_of
 from layered.errors import FailedWorkError, UserError
 from pipeline.export_source import Source, changed_at, chosen_ids, identity, open_source, split_key
+from shards.files import local_path
 
 STATE_FILE: Final = ".export.json"
 """Says what a folder of exported files was made from."""
@@ -78,12 +79,12 @@ class Exported:
             raise FailedWorkError(f"{len(self.failed)} samples were not exported: {shown}{more}")
 
 
-def export(path: Path, name: str, out: Path, options: ExportOptions, console: Console) -> Exported:
+def export(place: Path | str, name: str, out: Path, options: ExportOptions, console: Console) -> Exported:
     """Writes samples as files of one format; the same call again goes on where it was stopped.
 
     Args:
-        path: a layered folder, ``DIR/KEY`` for one of its samples, a tar, a publication, or a run, whose publication is
-            meant unless samples are chosen.
+        place: a layered folder, ``DIR/KEY`` for one of its samples, a tar, a publication, or a run, whose publication
+            is meant unless samples are chosen.
         name: of the format.
         out: the folder to write; for a single sample also the file.
 
@@ -92,12 +93,12 @@ def export(path: Path, name: str, out: Path, options: ExportOptions, console: Co
         FailedWorkError: when a worker dies.
     """
     file_format = format_of(name, options.format)
-    folder, key = split_key(path)
+    folder, key = split_key(place)
     keys = (*options.keys, *([key] if key else ()))
     chosen = bool(keys or options.select)
     source = open_source(folder, whole_run=chosen)
     ids = chosen_ids(folder, source, options.select, keys)
-    place = _Place(folder, chosen)
+    found = _Place(str(folder), chosen)
     exported = Exported(out)
     if not isinstance(file_format, SampleFormat):
         exported.warnings.update(file_format.write_set(_shown(source, ids, console), out))
@@ -110,13 +111,13 @@ def export(path: Path, name: str, out: Path, options: ExportOptions, console: Co
             raise UserError(f"cannot write {out}: {error.strerror or error}") from error
         exported.written = 1
         return exported
-    if out.resolve() == folder.resolve():
+    if (path := local_path(folder)) is not None and out.resolve() == path.resolve():
         raise UserError(f"{out} holds the samples themselves: give another folder with --output")
     with _claimed(out, {"format": name, **asdict(options.format), "source": identity(folder)}):
         to_do = [key for key in ids if not _is_written(out / f"{key}{file_format.suffix}", folder, key)]
         exported.kept = len(ids) - len(to_do)
         workers = min(options.workers or os.cpu_count() or 1, -(-len(to_do) // KEYS_PER_TASK))
-        results = _results(_Task(place, name, options.format, out), source, to_do, workers)
+        results = _results(_Task(found, name, options.format, out), source, to_do, workers)
         for key, outcome in _counted(results, len(to_do), console):
             if isinstance(outcome, _Failure):
                 exported.failed[key] = outcome.reason
@@ -149,7 +150,7 @@ def export_beside(folder: Path, names: Sequence[str], console: Console) -> list[
 class _Place:
     """How another process finds the samples."""
 
-    path: Path
+    place: str
     whole_run: bool
 
 
@@ -198,7 +199,7 @@ def _start_worker(task: _Task) -> None:
     global _worker
     # Ctrl-C reaches every process of the terminal; the first one stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker = _Worker(task, open_source(task.place.path, task.place.whole_run))
+    _worker = _Worker(task, open_source(task.place.place, task.place.whole_run))
 
 
 def _write_in_worker(keys: Sequence[str]) -> list[tuple[str, _Outcome]]:
@@ -250,7 +251,7 @@ def _write(source: Source, key: str, file_format: SampleFormat, target: Path) ->
     return warnings
 
 
-def _is_written(target: Path, source: Path, key: str) -> bool:
+def _is_written(target: Path, source: Path | str, key: str) -> bool:
     return target.is_file() and target.stat().st_mtime >= changed_at(source, key)
 
 

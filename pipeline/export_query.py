@@ -17,7 +17,7 @@ from ledger.run_directory import RunDirectory
 from pipeline.review import library_of
 
 
-def queried_ids(path: Path, query: Path) -> list[str]:
+def queried_ids(place: Path | str, query: Path) -> list[str]:
     """Runs a query, the JSON object that the page sends: ``{"styles": ["neon"], "decisions": ["pro"], …}``.
 
     Decisions are those that the page has pushed to the run.
@@ -33,7 +33,7 @@ def queried_ids(path: Path, query: Path) -> list[str]:
         raise UserError(f"{query} is not a query: {describe_validation_error(error)}") from error
     if request.queue is not None or request.group is not None:
         raise UserError(f"{query}: `queue` and `group` need the review page; leave them out")
-    run = RunDirectory.open(path)
+    run = RunDirectory.open(place)
     library = library_of(run)
     library.refresh()
     verdicts = Verdicts()

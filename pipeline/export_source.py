@@ -16,10 +16,10 @@ from layered.errors import UserError
 from layered.image import LayeredImage
 from layered.sidecar import Sidecar
 from ledger.index import RunIndex
-from ledger.run_directory import RUN_FILE, SHARDS_FOLDER, RunDirectory
-from shards.manifest import MANIFEST_FILE
+from ledger.run_directory import SHARDS_FOLDER, RunDirectory, is_run
+from shards.files import join_place, local_path
 from shards.parquet import read_parquet
-from shards.reader import Publication
+from shards.reader import Publication, holds_publication
 from shards.tar import Member, read_members
 
 
@@ -34,14 +34,17 @@ class Source(Protocol):
         """A sample, decoded. Raises UserError when its files are damaged."""
 
 
-def open_source(path: Path, whole_run: bool) -> Source:
+def open_source(place: Path | str, whole_run: bool) -> Source:
     """Opens anything that holds samples. Raises UserError when it holds none.
 
     Args:
         whole_run: of a run, all finished samples instead of the published ones.
     """
-    if (path / RUN_FILE).is_file() and (whole_run or not (path / SHARDS_FOLDER / MANIFEST_FILE).is_file()):
-        return RunSamples(path)
+    if is_run(place) and (whole_run or not holds_publication(join_place(place, SHARDS_FOLDER))):
+        return RunSamples(place)
+    path = local_path(place)
+    if path is None:
+        return open_samples(place)
     if path.is_file() and path.suffix == ".tar":
         return TarSamples(path)
     if not path.is_dir():
@@ -49,33 +52,40 @@ def open_source(path: Path, whole_run: bool) -> Source:
     return open_samples(path)
 
 
-def split_key(path: Path) -> tuple[Path, str | None]:
-    """``DIR/KEY`` as (DIR, KEY); what exists under its own name is (path, None)."""
+def split_key(place: Path | str) -> tuple[Path | str, str | None]:
+    """``DIR/KEY`` as (DIR, KEY); what exists under its own name is (place, None), and so is any URL."""
+    path = local_path(place)
+    if path is None:
+        return place, None
     if path.exists() or not path.parent.exists() or path.suffix:
         return path, None
     return path.parent, path.name
 
 
-def identity(path: Path) -> str:
+def identity(place: Path | str) -> str:
     """What tells this source from another one: fingerprints of a run or a publication, the place of anything else."""
-    found = [f"run {RunDirectory.open(path).fingerprint}"] if (path / RUN_FILE).is_file() else []
-    for folder in (path, path / SHARDS_FOLDER):
-        if (folder / MANIFEST_FILE).is_file():
+    found = [f"run {RunDirectory.open(place).fingerprint}"] if is_run(place) else []
+    for folder in (place, join_place(place, SHARDS_FOLDER)):
+        if holds_publication(folder):
             found.append(f"publication {Publication.open(folder).fingerprint}")
-    return ", ".join(found) or str(path.resolve())
+    path = local_path(place)
+    return ", ".join(found) or (str(place) if path is None else str(path.resolve()))
 
 
-def changed_at(path: Path, sample_id: str) -> float:
+def changed_at(place: Path | str, sample_id: str) -> float:
     """When a sample of a layered folder was last written, in seconds since 1970; 0 for what never changes in place."""
+    path = local_path(place)
+    if path is None:
+        return 0.0
     sidecar = path / f"{sample_id}.{SIDECAR_MEMBER}"
     return sidecar.stat().st_mtime if sidecar.is_file() else 0.0
 
 
-def chosen_ids(path: Path, source: Source, select: Path | None, keys: Sequence[str]) -> list[str]:
+def chosen_ids(place: Path | str, source: Source, select: Path | None, keys: Sequence[str]) -> list[str]:
     """The samples to export, in the source's order: those named, else all.
 
     Args:
-        path: of the source.
+        place: of the source.
         select: a file that names them: text with one id a line, CSV or Parquet with a column ``sample_id``, or, of a
             run, a query of the review page as JSON.
         keys: more of them.
@@ -88,7 +98,7 @@ def chosen_ids(path: Path, source: Source, select: Path | None, keys: Sequence[s
         if not known:
             raise UserError("there is no sample to export")
         return known
-    selected = _selected(path, select) if select else []
+    selected = _selected(place, select) if select else []
     wanted = {*keys, *selected}
     if not wanted:
         raise UserError(f"{select} names no sample")
@@ -97,11 +107,11 @@ def chosen_ids(path: Path, source: Source, select: Path | None, keys: Sequence[s
     return [sample_id for sample_id in known if sample_id in wanted]
 
 
-def _selected(path: Path, select: Path) -> list[str]:
+def _selected(place: Path | str, select: Path) -> list[str]:
     if select.suffix == ".json":
         from pipeline.export_query import queried_ids
 
-        return queried_ids(path, select)
+        return queried_ids(place, select)
     return read_ids(select)
 
 
@@ -123,13 +133,11 @@ def read_ids(path: Path) -> list[str]:
 class RunSamples:
     """The samples of a run: as they are published, and those that are not published as they were made."""
 
-    def __init__(self, path: Path) -> None:
-        run = RunDirectory.open(path)
+    def __init__(self, place: Path | str) -> None:
+        run = RunDirectory.open(place)
         self._index = RunIndex.load(run.storage)
-        published = path / SHARDS_FOLDER
-        self._published = (
-            PublishedSamples(Publication.open(published)) if (published / MANIFEST_FILE).is_file() else None
-        )
+        published = join_place(place, SHARDS_FOLDER)
+        self._published = PublishedSamples(Publication.open(published)) if holds_publication(published) else None
         self._published_ids = frozenset(self._published.sample_ids if self._published else ())
 
     @property

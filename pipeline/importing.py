@@ -25,8 +25,8 @@ from layered.png import encode_png
 from layered.sidecar import Sidecar
 from ledger.commit import ChunkRevision, ChunkSample, committed, encode_sample, next_revision
 from ledger.index import RunIndex
-from ledger.run_directory import FINGERPRINT, FINGERPRINT_PARTS, IMPORTED, RUN_FILE, RunDirectory
-from ledger.storage import LocalStorage
+from ledger.run_directory import FINGERPRINT, FINGERPRINT_PARTS, IMPORTED, RunDirectory, is_run
+from ledger.storage import Storage
 from pipeline.chunk_flow import commit_chunk
 from pipeline.committing import Commit, CommitEntry, Committing
 from pipeline.config import RunConfig
@@ -181,7 +181,7 @@ class ImportSession:
         return items
 
 
-def new_import(path: Path, out: Path, config: RunConfig, licence: str = "") -> ImportSession:
+def new_import(path: Path, out: Path | str, config: RunConfig, licence: str = "") -> ImportSession:
     """A new run of what lies at `path`, or the one that is there, to go on with.
 
     Raises:
@@ -189,8 +189,9 @@ def new_import(path: Path, out: Path, config: RunConfig, licence: str = "") -> I
     """
     source = Source.at(path)
     digest, parts = import_fingerprint(source, config, licence)
-    if (out / RUN_FILE).exists():
-        run = RunDirectory.open(out)
+    patience = config.storage.patience_seconds
+    if is_run(out):
+        run = RunDirectory.open(out, patience)
         run.require_fingerprint(digest, parts)
         return ImportSession(run, config, source, licence)
     plan = plan_import(source, config.plan.splits)
@@ -202,19 +203,19 @@ def new_import(path: Path, out: Path, config: RunConfig, licence: str = "") -> I
         "software": software_versions(),
         "models": {},
     }
-    return ImportSession(RunDirectory.create(out, info, plan.to_bytes()), config, source, licence)
+    return ImportSession(RunDirectory.create(out, info, plan.to_bytes(), patience), config, source, licence)
 
 
-def holds_import(path: Path) -> bool:
-    """Whether a folder holds a run of imported samples."""
-    return (path / RUN_FILE).is_file() and RunDirectory.open(path).imported is not None
+def holds_import(place: Path | str) -> bool:
+    """Whether a place holds a run of imported samples."""
+    return is_run(place) and RunDirectory.open(place).imported is not None
 
 
 def existing_import(run: RunDirectory, config: RunConfig) -> ImportSession:
     """The import that made a run. Raises UserError when its source is gone."""
     imported = run.imported
     if imported is None:
-        raise ValueError(f"{run.path} was not imported")
+        raise ValueError(f"{run.place} was not imported")
     return ImportSession(run, config, Source.at(Path(imported["path"])), imported["licence"])
 
 
@@ -241,7 +242,7 @@ def import_fingerprint(source: Source, config: RunConfig, licence: str) -> tuple
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(), parts
 
 
-def import_stages(source: Source, licence: str, storage: LocalStorage) -> StageSet:
+def import_stages(source: Source, licence: str, storage: Storage) -> StageSet:
     """The stages of an import: no model is loaded."""
     return StageSet(
         generator={}, light={Importing.name: Importing(source, licence), Committing.name: Committing(storage)}

@@ -24,12 +24,13 @@ from layered.scores import WHOLE_IMAGE, Score
 from layered.sidecar import Sidecar
 from ledger.commit import Failure
 from ledger.index import RunIndex
-from ledger.run_directory import RUN_FILE, SHARDS_FOLDER, RunDirectory
+from ledger.run_directory import SHARDS_FOLDER, RunDirectory, is_run
 from ledger.selection import flagged
 from pipeline.exploded_view import exploded_view
+from shards.files import READ_AHEAD, join_place, local_path
 from shards.manifest import MANIFEST_FILE
 from shards.parquet import read_parquet
-from shards.reader import Publication, iterate_tar
+from shards.reader import Publication, holds_publication, iterate_tar, publication_files
 
 MOST_LINES = 200
 """Samples that a list shows."""
@@ -81,53 +82,53 @@ class Inspection:
         sample: the one that was asked for.
     """
 
-    path: Path
+    place: str
     kind: str
     total: int
     samples: tuple[SampleLine, ...] = ()
     sample: SampleFacts | None = None
 
 
-def inspect(path: Path, key: str | None = None) -> Inspection:
+def inspect(place: Path | str, key: str | None = None) -> Inspection:
     """Lists the samples of anything that holds samples, or finds all facts of one.
 
     Raises:
         UserError: when the path holds no samples, or none of that key; the nearest keys are named.
     """
-    source = _source_of(path)
+    source = _source_of(place)
     if key is None:
-        return Inspection(path, source.kind, len(source), tuple(islice(source.lines(), MOST_LINES)))
-    return Inspection(path, source.kind, len(source), sample=source.facts(key))
+        return Inspection(str(place), source.kind, len(source), tuple(islice(source.lines(), MOST_LINES)))
+    return Inspection(str(place), source.kind, len(source), sample=source.facts(key))
 
 
-def draw_sample(path: Path, key: str) -> UInt8Array:
+def draw_sample(place: Path | str, key: str) -> UInt8Array:
     """A sample taken apart: the whole image, the base image, each layer over a checkerboard. RGB ``[h, w, 3]``.
 
     Raises:
         UserError: as `inspect`, and for a sample that could not be made.
     """
-    return exploded_view(*load_sample(path, key))
+    return exploded_view(*load_sample(place, key))
 
 
-def load_sample(path: Path, key: str | None = None) -> tuple[LayeredImage, Sidecar]:
+def load_sample(place: Path | str, key: str | None = None) -> tuple[LayeredImage, Sidecar]:
     """One sample of anything that holds samples; without a key the only one.
 
     Raises:
         UserError: as `inspect`, for a sample that could not be made or is damaged, and when a key is needed.
     """
-    source = _source_of(path)
+    source = _source_of(place)
     if key is None:
         keys = [line.key for line in islice(source.lines(), 2)]
         if len(keys) != 1:
-            hint = f"name one of them, such as {path / keys[0]}" if keys else "there is none to choose"
-            raise UserError(f"{path} holds {len(source)} samples: {hint}")
+            hint = f"name one of them, such as {join_place(place, keys[0])}" if keys else "there is none to choose"
+            raise UserError(f"{place} holds {len(source)} samples: {hint}")
         key = keys[0]
     try:
         return source.sample(key)
     except ValueError as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"sample {key} of {path} is damaged ({error}): layerprism verify names all damage") from error
+        raise UserError(f"sample {key} of {place} is damaged ({error}): layerprism verify names all damage") from error
 
 
 class _Source(Protocol):
@@ -144,11 +145,14 @@ class _Source(Protocol):
     def sample(self, key: str) -> tuple[LayeredImage, Sidecar]: ...
 
 
-def _source_of(path: Path) -> _Source:
-    if (path / RUN_FILE).is_file():
-        return _RunSource(RunDirectory.open(path))
-    if (path / MANIFEST_FILE).is_file():
-        return _PublicationSource(Publication.open(path))
+def _source_of(place: Path | str) -> _Source:
+    if is_run(place):
+        return _RunSource(RunDirectory.open(place))
+    if holds_publication(place):
+        return _PublicationSource(Publication.open(place))
+    path = local_path(place)
+    if path is None:
+        raise UserError(f"{place} is neither a run nor a publication")
     if path.is_dir() and any(path.glob("*.json")):
         return _MembersSource("layered folder", path, lambda: read_layered_folder(path).items())
     if path.is_file() and path.suffix == ".tar":
@@ -166,7 +170,7 @@ class _RunSource:
     def __init__(self, run: RunDirectory) -> None:
         self._run = run
         self._index = RunIndex.load(run.storage)
-        self._published = _published_ids(run.path / SHARDS_FOLDER)
+        self._published = _published_ids(join_place(run.place, SHARDS_FOLDER))
         self._filters = filters_of_run(run.info)
         self._thresholds = self._filters.thresholds() if self._filters else {}
 
@@ -184,7 +188,7 @@ class _RunSource:
         record = self._index.record(key)
         return SampleFacts(
             key,
-            place=record.commit.tar,
+            place=record.tar,
             state=self._state(key, record.scores, record.failure),
             sidecar=None if record.failure else self._sidecar(key),
             scores=self._with_combined(record.scores),
@@ -220,9 +224,9 @@ class _RunSource:
             return
         if any(planned.sample_id == key for planned in self._run.planned_samples()):
             raise UserError(
-                f"sample {key} of {self._run.path} is planned but not made yet: layerprism run goes on with it"
+                f"sample {key} of {self._run.place} is planned but not made yet: layerprism run goes on with it"
             )
-        raise _unknown(key, self._run.path, self._index.sample_ids)
+        raise _unknown(key, self._run.place, self._index.sample_ids)
 
 
 class _PublicationSource:
@@ -259,7 +263,7 @@ class _PublicationSource:
     def _require(self, key: str) -> None:
         known = self._publication.sample_ids
         if key not in known:
-            raise _unknown(key, self._publication.path, known)
+            raise _unknown(key, self._publication.place, known)
 
 
 class _MembersSource:
@@ -293,7 +297,7 @@ class _MembersSource:
             if name == key:
                 return members
             known.append(name)
-        raise _unknown(key, self._path, known)
+        raise _unknown(key, str(self._path), known)
 
     def _members(self) -> Iterator[tuple[str, Mapping[str, bytes]]]:
         try:
@@ -310,12 +314,12 @@ class _MembersSource:
             raise UserError(f"sample {key} of {self._path} has no sidecar that can be read: {error}") from error
 
 
-def _unknown(key: str, path: Path, known: list[str]) -> UserError:
+def _unknown(key: str, place: str, known: list[str]) -> UserError:
     # Compared without padding: who types s42 means s0000042, and not s0000421.
     by_short = {_unpadded(name): name for name in known[:MOST_COMPARED]}
     nearest = difflib.get_close_matches(_unpadded(key), by_short, n=3, cutoff=0.0)
     hint = f"; the nearest are {', '.join(by_short[short] for short in nearest)}" if nearest else ""
-    return UserError(f"{path} has no sample {key}{hint}")
+    return UserError(f"{place} has no sample {key}{hint}")
 
 
 def _unpadded(key: str) -> str:
@@ -323,9 +327,10 @@ def _unpadded(key: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", key)
 
 
-def _published_ids(folder: Path) -> frozenset[str]:
+def _published_ids(place: str) -> frozenset[str]:
     """Samples of the current publication; none where there is no publication, or only a damaged one."""
     try:
-        return frozenset(read_parquet(folder / MANIFEST_FILE, ["sample_id"]).column("sample_id").to_pylist())
+        with publication_files(place).open(MANIFEST_FILE, READ_AHEAD) as stream:
+            return frozenset(read_parquet(stream, ["sample_id"]).column("sample_id").to_pylist())
     except (OSError, pa.ArrowException):
         return frozenset()

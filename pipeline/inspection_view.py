@@ -30,7 +30,7 @@ def render_inspection(inspection: Inspection) -> RenderableType:
     if inspection.sample is not None:
         return render_sample(inspection.sample)
     noun = "sample" if inspection.total == 1 else "samples"
-    parts: list[RenderableType] = [Text(f"{inspection.kind} {inspection.path}: {inspection.total:,} {noun}")]
+    parts: list[RenderableType] = [Text(f"{inspection.kind} {inspection.place}: {inspection.total:,} {noun}")]
     if inspection.samples:
         parts.append(_sample_list(inspection.samples))
     if inspection.total > len(inspection.samples):

@@ -54,7 +54,7 @@ def labels_of_run(run: RunDirectory) -> list[Label]:
     Raises:
         UserError: when there are none, when a reason has no name, or a probability is impossible.
     """
-    folder = run.path / DECISIONS_FOLDER
+    folder = run.storage.describe(DECISIONS_FOLDER)
     labels = []
     for sample_id, decided in resolve(read_decisions(run.storage)).items():
         verdicts = [*decided.layers.items()]
@@ -88,7 +88,7 @@ def read_labels(path: Path) -> list[Label]:
     return list(labels.values())
 
 
-def _of_decision(sample_id: str, layer_index: int, decision: Decision, folder: Path) -> Label:
+def _of_decision(sample_id: str, layer_index: int, decision: Decision, folder: str) -> Label:
     place = f"{folder}: decision {decision.event_id}"
     check_reasons(decision.reasons, place)
     good = _VERDICTS[decision.verdict]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from ledger.storage import LocalStorage
+from ledger.storage import Storage
 
 PHASES_FOLDER = "phases"
 
@@ -41,21 +41,21 @@ class Phase:
         return self.ended - self.started
 
 
-def record_phase(storage: LocalStorage, phase: Phase) -> None:
+def record_phase(storage: Storage, phase: Phase) -> None:
     """Keeps a phase that is over. For the driver of the run alone."""
     number = len(storage.list(PHASES_FOLDER))
     storage.write(f"{PHASES_FOLDER}/{number:05d}.json", (json.dumps(asdict(phase)) + "\n").encode())
 
 
 @contextmanager
-def timed_phase(storage: LocalStorage, name: PhaseName) -> Iterator[None]:
+def timed_phase(storage: Storage, name: PhaseName) -> Iterator[None]:
     """Records the time that the block takes, unless it raises."""
     started = time.time()
     yield
     record_phase(storage, Phase(name, started, time.time()))
 
 
-def read_phases(storage: LocalStorage) -> list[Phase]:
+def read_phases(storage: Storage) -> list[Phase]:
     """All phases of a run, in order."""
     return [Phase(**json.loads(storage.read(name))) for name in storage.list(PHASES_FOLDER)]
 
@@ -63,3 +63,12 @@ def read_phases(storage: LocalStorage) -> list[Phase]:
 def phase_seconds(phases: list[Phase], name: PhaseName) -> float:
     """The time spent in all phases of one name."""
     return sum(phase.seconds for phase in phases if phase.name == name)
+
+
+def latest_phase(storage: Storage, name: PhaseName) -> Phase | None:
+    """The last phase of a name, found without reading those before it."""
+    for file in reversed(storage.list(PHASES_FOLDER)):
+        phase = Phase(**json.loads(storage.read(file)))
+        if phase.name == name:
+            return phase
+    return None

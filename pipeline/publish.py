@@ -21,7 +21,7 @@ class PublishedRun:
     """A publication with its report, and what to say of them."""
 
     published: Published
-    report: Path
+    report: str
     summary: str
 
 
@@ -45,17 +45,17 @@ def publish_session(session: RunSession, prune: bool = False) -> PublishedRun:
                 run, config.shards, thresholds, find_duplicates, facts, prune, derive_scores, config.selection
             )
     except NothingToPublishError as error:
-        report = write_report(run, error.selection, thresholds, config.report, facts)
+        report = write_report(run, error.selection, thresholds, config.report, facts, config)
         raise FailedWorkError(f"{error} (see {report})") from error
     with timed_phase(run.storage, "reporting"):
-        report = write_report(run, published.selection, thresholds, config.report, facts)
+        report = write_report(run, published.selection, thresholds, config.report, facts, config)
     accepted = len(published.selection.published)
     considered = accepted + len(published.selection.left_out)
     reasons = ", ".join(f"{count} {reason}" for reason, count in published.selection.reasons().items())
     lines = [
         f"published {accepted} of {considered} samples ({100 * accepted / considered:.0f} %)"
         + (f"; left out: {reasons}" if reasons else ""),
-        f"shards    {published.publication.path}" + ("" if published.written else " (unchanged)"),
+        f"shards    {published.publication.place}" + ("" if published.written else " (unchanged)"),
         f"report    {report}",
     ]
     return PublishedRun(published, report, "\n".join(lines))

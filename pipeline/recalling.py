@@ -10,7 +10,7 @@ from layered.codec import SIDECAR_MEMBER, decode_members
 from layered.png import decode_png
 from ledger.commit import raw_member
 from ledger.index import SampleRecord
-from ledger.storage import LocalStorage
+from ledger.storage import Storage
 from pipeline.plan import PlannedSample
 from shards.tar import is_sample_member, read_members
 from stages.matting import Matting
@@ -25,7 +25,7 @@ class Recalling(Stage[SampleRecord, Composed]):
 
     name = "recalling"
 
-    def __init__(self, storage: LocalStorage) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def process(self, batch: Sequence[SampleRecord]) -> list[Composed | Failed]:
@@ -60,7 +60,7 @@ class Recomposing(Stage[RecomposeRequest, Composed]):
     name = "recomposing"
 
     def __init__(
-        self, storage: LocalStorage, matting: Matting, text_layers: TextLayers, multi_layer_flux: MultiLayerFlux
+        self, storage: Storage, matting: Matting, text_layers: TextLayers, multi_layer_flux: MultiLayerFlux
     ) -> None:
         self._storage = storage
         self._matting, self._text_layers, self._multi_layer_flux = matting, text_layers, multi_layer_flux
@@ -99,8 +99,8 @@ class Recomposing(Stage[RecomposeRequest, Composed]):
         return self._multi_layer_flux.process([composition])[0]
 
 
-def _members(storage: LocalStorage, record: SampleRecord) -> dict[str, bytes]:
-    with storage.open(record.commit.tar) as stream:
+def _members(storage: Storage, record: SampleRecord) -> dict[str, bytes]:
+    with storage.open(record.tar) as stream:
         return read_members(stream, record.members, None)
 
 

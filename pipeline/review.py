@@ -31,6 +31,9 @@ from filters.duplicates import originals_of_hashes
 from layered.errors import UserError
 from ledger.run_directory import RunDirectory
 
+PATIENCE_SECONDS = 10.0
+"""That the page waits for a store which does not answer: whoever looks at it can ask again."""
+
 
 @dataclass(frozen=True)
 class ReviewOptions:
@@ -51,13 +54,13 @@ class ReviewOptions:
     opens_browser: bool = True
 
 
-def review_run(path: Path, options: ReviewOptions, console: Console) -> None:
+def review_run(place: Path | str, options: ReviewOptions, console: Console) -> None:
     """Serves the page until it is stopped.
 
     Raises:
         UserError: when there is no run, when decisions have no place, or when the address cannot be taken.
     """
-    review = open_review(path, options)
+    review = open_review(place, options)
     address = bind(options.host, options.port)
     console.print(f"{review.settings.name}: {len(review.columns)} samples, {review.settings.reviewer} reviews")
     console.print(f"decisions are kept in {review.store.path}", soft_wrap=True)
@@ -71,7 +74,7 @@ def review_run(path: Path, options: ReviewOptions, console: Console) -> None:
         review.store.close()
 
 
-def compare_designs(a: Path, b: Path, options: ReviewOptions, console: Console) -> None:
+def compare_designs(a: Path | str, b: Path | str, options: ReviewOptions, console: Console) -> None:
     """Serves a blind comparison until it is stopped, then prints what came of it.
 
     Raises:
@@ -101,19 +104,19 @@ def render_comparison(results: Sequence[Mapping[str, Any]], a: str, b: str) -> T
     return table
 
 
-def open_review(path: Path, options: ReviewOptions) -> Review:
+def open_review(place: Path | str, options: ReviewOptions) -> Review:
     """The review of a run, its index read. Errors as `review_run`."""
     if options.queue:
         try:
             queue_named(options.queue)
         except RequestError as error:
             raise UserError(f"--queue: {error}") from error
-    run = RunDirectory.open(path)
+    run = RunDirectory.open(place, PATIENCE_SECONDS)
     filters = filters_of_run(run.info)
     grouper = None
     if filters and filters.duplicates.enabled:
         grouper = functools.partial(originals_of_hashes, max_distance=filters.duplicates.max_distance)
-    name = str(run.info.get("config", {}).get("name", path.name))
+    name = str(run.info.get("config", {}).get("name", run.place.rstrip("/").rpartition("/")[2]))
     settings = ReviewSettings(name, options.reviewer or _login_name(), options.overlap, options.queue)
     return Review(library_of(run), DecisionStore(store_path(run)), settings, grouper)
 

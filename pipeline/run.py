@@ -17,11 +17,12 @@ from rich.console import Console
 from layered.errors import UserError
 from ledger.commit import committed, next_revision
 from ledger.index import RunIndex
-from ledger.run_directory import FINGERPRINT, FINGERPRINT_PARTS, PLAN_FILE, RUN_FILE, RunDirectory
+from ledger.run_directory import FINGERPRINT, FINGERPRINT_PARTS, PLAN_FILE, RUN_FILE, RunDirectory, is_run
 from pipeline.briefs import BriefList
 from pipeline.chunk_flow import LAYER_FLUX, FlowSettings, make_chunk
 from pipeline.config import RunConfig, config_of_values
 from pipeline.fingerprint import fingerprint
+from pipeline.forecast import forecast_run
 from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan, most_samples
 from pipeline.progress import RunProgress
 from pipeline.rework import SCORE_AGAIN, rematte, rescore
@@ -85,6 +86,7 @@ class RunSession:
         def extended(total: int | None = None) -> tuple[Plan, list[Work]]:
             plan = extend_plan(read_plan(self.run), self.config, briefs, total)
             self.run.extend(info, plan.to_bytes())
+            forecast_run(self.run, plan, self.config)
             done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
             images, places = sum(plan.draws_per_chunk()), plan.batch_count() * self.config.layer_flux.batch_size
             console.print(
@@ -135,25 +137,26 @@ class RunSession:
         await generate(self.run, plan, works, self.config, console)
 
 
-def new_run(out: Path, config: RunConfig, briefs: BriefList) -> RunSession:
+def new_run(out: Path | str, config: RunConfig, briefs: BriefList) -> RunSession:
     """A new run in `out`, or the one that is there, to go on with.
 
     Raises:
         UserError: when the folder holds something else, or a run of another fingerprint.
     """
     digest, parts = fingerprint(config, briefs)
-    if (out / RUN_FILE).exists():
-        run = RunDirectory.open(out)
+    patience = config.storage.patience_seconds
+    if is_run(out):
+        run = RunDirectory.open(out, patience)
         if run.imported is not None:
             raise UserError(f"{out} holds imported samples, which nobody can draw again: {SCORE_IMPORTED}")
         run.require_fingerprint(digest, parts)
     else:
         plan = make_plan(config, briefs)
-        run = RunDirectory.create(out, run_info(config, digest, parts), plan.to_bytes())
+        run = RunDirectory.create(out, run_info(config, digest, parts), plan.to_bytes(), patience)
     return RunSession(run, config)
 
 
-def run_again(out: Path, config: RunConfig, briefs: BriefList, steps: Sequence[str]) -> RunSession:
+def run_again(out: Path | str, config: RunConfig, briefs: BriefList, steps: Sequence[str]) -> RunSession:
     """An existing run whose samples are to be scored or matted again, with the settings of those steps from `config`.
 
     Args:
@@ -162,7 +165,7 @@ def run_again(out: Path, config: RunConfig, briefs: BriefList, steps: Sequence[s
     Raises:
         UserError: when there is no such run, or when anything before those steps differs.
     """
-    run = RunDirectory.open(out)
+    run = RunDirectory.open(out, config.storage.patience_seconds)
     if run.imported is not None:
         if tuple(steps) != SCORE_AGAIN:
             raise UserError(f"{out} holds imported samples, which were never on a flat background: {SCORE_IMPORTED}")
@@ -181,7 +184,7 @@ def _drawn_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
     return as_stored
 
 
-def existing_run(path: Path, overrides: Sequence[str] = (), fragment: Path | None = None) -> RunSession:
+def existing_run(place: Path | str, overrides: Sequence[str] = (), fragment: Path | None = None) -> RunSession:
     """An existing run with the configuration it was last driven with, some of it overridden.
 
     Args:
@@ -190,16 +193,17 @@ def existing_run(path: Path, overrides: Sequence[str] = (), fragment: Path | Non
     Raises:
         UserError: when there is no run, or when a value that overrides is wrong.
     """
-    run = RunDirectory.open(path)
-    return RunSession(run, config_of_values(run.info["config"], f"{path / RUN_FILE}", overrides, fragment))
+    run = RunDirectory.open(place)
+    config = config_of_values(run.info["config"], run.storage.describe(RUN_FILE), overrides, fragment)
+    return RunSession(RunDirectory.open(place, config.storage.patience_seconds), config)
 
 
 def read_plan(run: RunDirectory) -> Plan:
     """The run's plan. Raises UserError when the file is damaged."""
     try:
-        return Plan.read(run.path / PLAN_FILE)
+        return Plan.from_bytes(run.storage.read(PLAN_FILE))
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{run.path / PLAN_FILE} is damaged ({error}): start a new run") from error
+        raise UserError(f"{run.storage.describe(PLAN_FILE)} is damaged ({error}): start a new run") from error
 
 
 def run_info(config: RunConfig, digest: str, parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,22 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from layered.errors import UserError
 from ledger.commit import Failure
 from ledger.index import RunIndex
-from ledger.run_directory import LOCK_FILE, PLAN_FILE, SHARDS_FOLDER, RunDirectory
+from ledger.lease import driver_at_work
+from ledger.run_directory import LOCK_FILE, SHARDS_FOLDER, RunDirectory
+from pipeline.estimate_view import duration
+from pipeline.forecast import TimeLeft, time_left
+from pipeline.live import Live, read_live
+from pipeline.live_view import live_line, render_live, watch
+from shards.files import join_place
 from shards.manifest import MANIFEST_FILE, publication_fingerprint
-from shards.parquet import read_parquet
+from shards.reader import publication_files
 
 EXAMPLES = 3
 """Failed samples that are named for each stage."""
@@ -54,9 +60,11 @@ class RunStatus:
         publication: None before the first one, or where it is damaged.
         failures: by stage, the most frequent first.
         driver: the process that drives the run now: its id, 0 where it is not known; None when nobody does.
+        left: until all chunks are there; None where nothing tells, or nobody drives.
+        live: what the driver said last; None where nobody drives.
     """
 
-    path: Path
+    place: str
     name: str
     fingerprint: str
     chunks: int
@@ -68,20 +76,23 @@ class RunStatus:
     publication: PublicationStatus | None
     failures: tuple[StageFailures, ...]
     driver: int | None
+    left: TimeLeft | None = None
+    live: Live | None = None
 
     @property
     def planned(self) -> int:
         return self.finished + self.failed + self.pending
 
 
-def run_status(path: Path) -> RunStatus:
+def run_status(place: Path | str) -> RunStatus:
     """Looks at a run without touching its images. Raises UserError when the folder is no run."""
-    run = RunDirectory.open(path)
+    run = RunDirectory.open(place)
     index = RunIndex.load(run.storage)
     counts = index.counts()
     planned, planned_chunks = _planned(run)
+    driver = driver_of(run)
     return RunStatus(
-        path=path,
+        place=run.place,
         name=str(run.info.get("config", {}).get("name", "")),
         fingerprint=run.fingerprint,
         chunks=counts.chunks,
@@ -90,14 +101,19 @@ def run_status(path: Path) -> RunStatus:
         failed=counts.failed,
         pending=planned - counts.finished - counts.failed,
         layers=counts.layers,
-        publication=_publication(path / SHARDS_FOLDER),
+        publication=_publication(run),
         failures=_by_stage(index.failures()),
-        driver=driver_of(run),
+        driver=driver,
+        left=time_left(run, planned_chunks - counts.chunks, planned_chunks) if driver is not None else None,
+        live=read_live(run.storage) if driver is not None else None,
     )
 
 
 def driver_of(run: RunDirectory) -> int | None:
     """The id of the process that drives a run, 0 where it is not known; None when nobody does."""
+    if not run.storage.is_local:
+        driver = driver_at_work(run.storage)
+        return driver.pid if driver else None
     try:
         with (run.path / LOCK_FILE).open("rb") as lock:
             try:
@@ -117,7 +133,7 @@ def render_status(status: RunStatus) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column()
-    table.add_row("run", Text(f"{status.path}" + (f" ({status.name})" if status.name else "")))
+    table.add_row("run", Text(status.place + (f" ({status.name})" if status.name else "")))
     table.add_row("fingerprint", status.fingerprint[:12])
     table.add_row("samples", _samples_line(status))
     table.add_row("", ProgressBar(total=max(status.planned, 1), completed=done, width=40))
@@ -125,9 +141,33 @@ def render_status(status: RunStatus) -> RenderableType:
     table.add_row("layers", f"{status.layers:,}")
     table.add_row("published", _publication_line(status))
     table.add_row("driver", _driver_line(status))
-    if not status.failures:
-        return table
-    return Group(table, "", _failures_table(status.failures), Text(f"again: layerprism retry {status.path}"))
+    if status.left is not None:
+        table.add_row("time left", _left_line(status.left))
+    parts: list[RenderableType] = [table]
+    if status.live is not None:
+        now = time.time()
+        table.add_row("now", live_line(status.live, now))
+        parts += ["", render_live(status.live, now)]
+    if status.failures:
+        parts += ["", _failures_table(status.failures), Text(f"again: layerprism retry {status.place}")]
+    return Group(*parts)
+
+
+def status_line(status: RunStatus) -> str:
+    """The status in one line."""
+    said = f"; {live_line(status.live, time.time())}" if status.live is not None else ""
+    samples = f"{_samples_line(status)}, {status.chunks:,} of {status.planned_chunks:,} chunks"
+    return f"{samples}; {_driver_line(status)}{said}"
+
+
+def watch_status(place: Path | str, every_seconds: float, console: Console) -> None:
+    """Shows a run's status again and again, until nobody is at work on it any more."""
+
+    def look() -> tuple[RenderableType, str, bool]:
+        status = run_status(place)
+        return render_status(status), status_line(status), status.driver is not None
+
+    watch(look, every_seconds, console)
 
 
 def _samples_line(status: RunStatus) -> Text:
@@ -151,6 +191,11 @@ def _driver_line(status: RunStatus) -> str:
     return f"process {status.driver} at work" if status.driver else "at work"
 
 
+def _left_line(left: TimeLeft) -> str:
+    source = "at the pace so far" if left.source == "pace" else "as estimated before the run"
+    return f"{duration(left.seconds)} until all chunks are there, {source}"
+
+
 def _failures_table(failures: tuple[StageFailures, ...]) -> Table:
     table = Table("failed in", "samples", "for example", title="Failures", title_justify="left", title_style="bold")
     table.columns[1].justify = "right"
@@ -162,18 +207,17 @@ def _failures_table(failures: tuple[StageFailures, ...]) -> Table:
 
 def _planned(run: RunDirectory) -> tuple[int, int]:
     """Samples and chunks of the plan."""
-    try:
-        chunks = read_parquet(run.path / PLAN_FILE, ["chunk"]).column("chunk")
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{run.path / PLAN_FILE} cannot be read ({error}): start a new run") from error
+    chunks = run.read_plan(["chunk"]).column("chunk")
     return len(chunks), pc.count_distinct(chunks).as_py()
 
 
-def _publication(folder: Path) -> PublicationStatus | None:
+def _publication(run: RunDirectory) -> PublicationStatus | None:
     """From file headers alone: a manifest can be as long as the run."""
+    files = publication_files(join_place(run.place, SHARDS_FOLDER))
     try:
-        samples = pq.read_metadata(folder / MANIFEST_FILE).num_rows
-        return PublicationStatus(samples, publication_fingerprint(folder))
+        with files.open(MANIFEST_FILE) as stream:
+            samples = pq.read_metadata(stream).num_rows
+        return PublicationStatus(samples, publication_fingerprint(files))
     except (OSError, pa.ArrowException):
         return None
 

@@ -9,6 +9,7 @@ from art_model.train_config import TrainConfig
 from models import TINY
 from pipeline.config_file import KeyPath, read_config_tree
 from pipeline.config_validation import validated
+from shards.files import local_path
 from stages.layer_flux import EMBEDDED_MODEL
 
 FILE_KEYS: tuple[KeyPath, ...] = (("out",), ("data", "publication"), ("cache", "folder"))
@@ -27,7 +28,12 @@ def load_train_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         update={
             "model": str(model.resolve()),
             "out": str(Path(config.out).resolve()),
-            "data": config.data.model_copy(update={"publication": str(Path(config.data.publication).resolve())}),
+            "data": config.data.model_copy(update={"publication": _resolved(config.data.publication)}),
             "cache": config.cache.model_copy(update={"folder": str(Path(config.cache.folder).resolve())}),
         }
     )
+
+
+def _resolved(place: str) -> str:
+    path = local_path(place)
+    return place if path is None else str(path.resolve())

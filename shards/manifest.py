@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from layered.scores import Score
 from layered.sidecar import Sidecar
+from shards.files import READ_AHEAD, Files
 from shards.parquet import read_parquet
 from shards.tar import Member
 
@@ -112,10 +113,10 @@ class ManifestWriter:
             self._rows = []
 
 
-def read_checksums(folder: Path) -> dict[str, str]:
+def read_checksums(files: Files) -> dict[str, str]:
     """File name → sha256. Raises ValueError when the file is missing or is not in sha256sum's format."""
     try:
-        lines = (folder / CHECKSUMS_FILE).read_text(encoding="utf-8").splitlines()
+        lines = files.read(CHECKSUMS_FILE).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{CHECKSUMS_FILE} cannot be read: {error}") from error
     checksums = {}
@@ -127,9 +128,9 @@ def read_checksums(folder: Path) -> dict[str, str]:
     return checksums
 
 
-def publication_fingerprint(folder: Path) -> str:
+def publication_fingerprint(files: Files) -> str:
     """The sha256 of ``checksums``: equal exactly when every file of two publications is. Raises FileNotFoundError."""
-    return hashlib.sha256((folder / CHECKSUMS_FILE).read_bytes()).hexdigest()
+    return hashlib.sha256(files.read(CHECKSUMS_FILE)).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
@@ -137,10 +138,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_manifest(folder: Path) -> pa.Table:
+def read_manifest(files: Files) -> pa.Table:
     """Rows of `MANIFEST_SCHEMA`. Raises ValueError when there is no manifest or it is damaged."""
     try:
-        return read_parquet(folder / MANIFEST_FILE)
+        with files.open(MANIFEST_FILE, READ_AHEAD) as stream:
+            return read_parquet(stream)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{MANIFEST_FILE} cannot be read: {error}") from error
 

@@ -20,8 +20,9 @@ from layered.codec import (
 )
 from layered.errors import UserError
 from layered.png import decode_png
-from shards.manifest import CHECKSUMS_FILE, MANIFEST_FILE, file_sha256, read_checksums
-from shards.reader import Publication
+from shards.files import READ_AHEAD, Files
+from shards.manifest import CHECKSUMS_FILE, MANIFEST_FILE, read_checksums
+from shards.reader import Publication, publication_files
 from shards.tar import Member, check_members, is_sample_member, read_members
 
 
@@ -39,7 +40,7 @@ class Problem:
         return f"{where}: {self.member} {self.message}" if self.member else f"{where}: {self.message}"
 
 
-def verify_publication(folder: Path) -> list[Problem]:
+def verify_publication(place: Path | str) -> list[Problem]:
     """Checks all files of a publication against their hashes, and all samples against their sidecars.
 
     Returns:
@@ -48,41 +49,42 @@ def verify_publication(folder: Path) -> list[Problem]:
     Raises:
         UserError: when the folder is no publication.
     """
-    if not (folder / MANIFEST_FILE).is_file():
-        raise UserError(f"{folder} is not a publication: it has no {MANIFEST_FILE}")
+    files = publication_files(place)
+    if not files.exists(MANIFEST_FILE):
+        raise UserError(f"{place} is not a publication: it has no {MANIFEST_FILE}")
     try:
-        checksums = read_checksums(folder)
-        publication = Publication.open(folder)
+        checksums = read_checksums(files)
+        publication = Publication.open(files.place)
     except ValueError as error:
-        return [Problem(folder.name, "", "", str(error))]
+        return [Problem(Path(files.place).name, "", "", str(error))]
     problems = []
     by_shard: dict[str, dict[str, tuple[Member, ...]]] = {}
     for placement in publication.placements():
         by_shard.setdefault(placement.shard, {})[placement.sample_id] = placement.members
-    shards = {path.name for path in folder.glob("*.tar")}
+    present = set(files.list(""))
+    shards = {name for name in present if name.endswith(".tar")}
     for name in sorted({*checksums, *by_shard, *shards}):
-        path = folder / name
-        if not path.is_file():
+        if name not in present:
             problems.append(Problem(name, "", "", "is missing"))
             continue
-        found = verify_tar(path, name, by_shard[name]) if name in by_shard else []
+        found = verify_tar(files, name, by_shard[name]) if name in by_shard else []
         if name not in checksums:
             found.append(Problem(name, "", "", f"is not listed in {CHECKSUMS_FILE}"))
-        elif not found and file_sha256(path) != checksums[name]:
+        elif not found and _sha256(files, name) != checksums[name]:
             found.append(Problem(name, "", "", f"does not have the sha256 that {CHECKSUMS_FILE} says"))
         problems += found
     return problems
 
 
-def verify_tar(path: Path, file: str, samples: Mapping[str, Iterable[Member]]) -> list[Problem]:
+def verify_tar(files: Files, file: str, samples: Mapping[str, Iterable[Member]]) -> list[Problem]:
     """Checks the samples of one tar, in a publication or in a chunk.
 
     Args:
-        file: how problems name the tar.
+        file: the tar's name.
         samples: sample id → where its members lie; a sample without members is not looked at.
     """
     problems = []
-    with path.open("rb") as stream:
+    with files.open(file, READ_AHEAD) as stream:
         for sample_id, members in samples.items():
             problems += [
                 Problem(file, sample_id, member, message)
@@ -116,6 +118,14 @@ def check_sample(sample_id: str, members: Mapping[str, bytes]) -> list[tuple[str
     known |= {layer_member(index) for index in range(len(sidecar.layers))}
     findings += [(name, "is not known to the sidecar") for name in members if name not in known]
     return findings
+
+
+def _sha256(files: Files, name: str) -> str:
+    digest = hashlib.sha256()
+    with files.open(name, READ_AHEAD) as stream:
+        while block := stream.read(READ_AHEAD):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _check_stored_sample(stream: BinaryIO, sample_id: str, members: tuple[Member, ...]) -> list[tuple[str, str]]:

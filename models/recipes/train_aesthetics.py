@@ -75,9 +75,9 @@ def ratings_of(run: RunDirectory) -> Ratings:
             vector = np.frombuffer(embedding, "<f2").astype(np.float64)
             rows.append((vector / np.linalg.norm(vector), decision.rating, 1 / decision.inclusion_probability))
     if rated and not rows:
-        raise UserError(f"{run.path} holds no embeddings: layerprism run CONFIG --out {run.path} --only filters")
+        raise UserError(f"{run.place} holds no embeddings: layerprism run CONFIG --out {run.place} --only filters")
     if len(rows) < LEAST_RATINGS or len({rating for _, rating, _ in rows}) < 2:
-        raise UserError(f"{run.path} holds {len(rows)} ratings: at least {LEAST_RATINGS}, not all equal, are needed")
+        raise UserError(f"{run.place} holds {len(rows)} ratings: at least {LEAST_RATINGS}, not all equal, are needed")
     embeddings, ratings, weights = (np.array(column, np.float64) for column in zip(*rows, strict=True))
     return Ratings(embeddings, ratings, weights)
 

@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from layered.scores import Score
-from ledger.run_directory import PLAN_FILE, RunDirectory
+from ledger.run_directory import RunDirectory
 from pipeline.pools import BatchReport
-from shards.parquet import read_parquet
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def plan_numbers(run: RunDirectory, batch_size: int | None) -> PlanNumbers:
     Args:
         batch_size: places in a batch; where it is not known, that of the largest batch.
     """
-    table = read_parquet(run.path / PLAN_FILE, ["chunk", "draws"])
+    table = run.read_plan(["chunk", "draws"])
     draws = table.column("draws").combine_chunks()
     places = pa.table(
         {

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -13,8 +12,12 @@ from layered.png import encode_png
 from ledger.index import RunCounts, RunIndex
 from ledger.run_directory import FINGERPRINT_PARTS, REPORT_FOLDER, RunDirectory
 from ledger.selection import Selection
-from ledger.storage import TEMPORARY_SUFFIX
+from ledger.storage import Storage
 from pipeline.chunk_flow import LAYER_FLUX
+from pipeline.config import RunConfig
+from pipeline.estimate import stored_estimate
+from pipeline.estimate_view import ForecastRow, compare
+from pipeline.forecast import truth_of
 from pipeline.report.charts import draw_scores, draw_timeline
 from pipeline.report.gallery import exploded_samples, gallery, reject_gallery
 from pipeline.report.page import PICTURES_FOLDER, Number, PageContent, render_page
@@ -35,6 +38,8 @@ from pipeline.timings import read_timings
 PAGE_FILE = "index.html"
 EXPLODED_SAMPLES = 4
 MOST_FAILURES = 50
+_WRITTEN_AT_ONCE = 16
+"""Files that are sent to an object store at the same time."""
 
 
 def write_report(
@@ -43,7 +48,8 @@ def write_report(
     thresholds: Mapping[str, float],
     config: ReportConfig,
     facts: Mapping[str, str],
-) -> Path:
+    driven: RunConfig | None = None,
+) -> str:
     """Draws the report of a run anew. What there is no data for is left out.
 
     Files are replaced one by one and the page last, so that a report that is open in a browser stays whole.
@@ -52,9 +58,10 @@ def write_report(
         selection: what was published and what was not.
         thresholds: lowest acceptable score by name.
         facts: name → text, shown beside what ``run.json`` says.
+        driven: the run's configuration; with it, a run that began with a forecast is compared with it.
 
     Returns:
-        The page.
+        Where the page is.
     """
     index = RunIndex.load(run.storage)
     cards = gallery(index, selection, config.samples)
@@ -63,7 +70,7 @@ def write_report(
     exploded = exploded_samples(index, selection, EXPLODED_SAMPLES)
     rows = [index.score_rows(), score_table(selection.derived)]
     scores = score_numbers(pa.concat_tables(rows, promote_options="default"), thresholds)
-    sittings = read_timings(run.path)
+    sittings = read_timings(run.storage)
     stages = stage_times(sittings)
     failures = index.failures()
     plan = plan_numbers(run, run.info[FINGERPRINT_PARTS].get("layer_flux.batch_size"))
@@ -80,6 +87,7 @@ def write_report(
             reasons_note=_reasons_note(selection),
             scores=scores,
             stages=stages,
+            forecast=_forecast(run, driven, selection),
             failures=dict(list(failures.items())[:MOST_FAILURES]),
             failures_note=_failures_note(len(failures)),
         )
@@ -95,26 +103,37 @@ def write_report(
         files["scores.png"] = draw_scores(scores)
     if sittings:
         files["timeline.png"] = draw_timeline(sitting_of(sittings[-1]))
-    return _replace_files(run.path / REPORT_FOLDER, files, page)
+    return _replace_files(run.storage, files, page)
 
 
-def _replace_files(folder: Path, files: Mapping[str, bytes], page: str) -> Path:
+def _replace_files(storage: Storage, files: Mapping[str, bytes], page: str) -> str:
     """Puts the pictures in place, then the page that shows them, then takes away what no page shows any more."""
-    (folder / PICTURES_FOLDER).mkdir(parents=True, exist_ok=True)
-    contents = {**files, PAGE_FILE: page.encode()}
-    for name, data in contents.items():
-        # Not flushed to disk: a report that is lost in a power cut is drawn again, and a thousand flushes take seconds.
-        temporary = folder / f".{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
-        temporary.write_bytes(data)
-        temporary.replace(folder / name)
-    for path in (*folder.iterdir(), *(folder / PICTURES_FOLDER).iterdir()):
-        if path.is_file() and path.relative_to(folder).as_posix() not in contents:
-            path.unlink()
-    return folder / PAGE_FILE
+    contents = {f"{REPORT_FOLDER}/{name}": data for name, data in files.items()}
+
+    def write(name: str) -> None:
+        # Not durable: a report that is lost in a power cut is drawn again, and a thousand flushes take seconds.
+        storage.write(name, contents[name], durable=False)
+
+    with ThreadPoolExecutor(1 if storage.is_local else _WRITTEN_AT_ONCE) as writers:
+        list(writers.map(write, contents))
+    shown = f"{REPORT_FOLDER}/{PAGE_FILE}"
+    storage.write(shown, page.encode(), durable=False)
+    for name in (*storage.list(REPORT_FOLDER), *storage.list(f"{REPORT_FOLDER}/{PICTURES_FOLDER}")):
+        if name not in contents and name != shown:
+            storage.remove(name)
+    return storage.describe(shown)
+
+
+def _forecast(run: RunDirectory, driven: RunConfig | None, selection: Selection) -> list[ForecastRow]:
+    forecast = stored_estimate(run)
+    if forecast is None or driven is None:
+        return []
+    return compare(forecast, truth_of(run, driven, {selected.sample_id for selected in selection.published}))
 
 
 def _name(run: RunDirectory) -> str:
-    return str(run.info.get("config", {}).get("name") or run.path.resolve().name)
+    place = run.place if not run.storage.is_local else str(run.path.resolve())
+    return str(run.info.get("config", {}).get("name") or place.rstrip("/").rpartition("/")[2])
 
 
 def _drawing_model(run: RunDirectory) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 def test_a_run_is_found_again_as_it_was_made(run: RunDirectory) -> None:
     again = RunDirectory.open(run.path)
-    assert again == run
+    assert (again.place, again.info) == (run.place, run.info)
     assert again.fingerprint == "f1"
     assert again.info["config"] == {"name": "demo"}
     assert again.planned_samples()[3:5] == [PlannedSample("s0000003", "train"), PlannedSample("s0000004", "val")]
