@@ -70,6 +70,8 @@ def _end_of_run(error: BatchError, stage: str) -> Exception:
     match error.fault:
         case Fault.WRONG_INPUT:
             return UserError(error.error)
+        case Fault.CANNOT_GO_ON:
+            return FailedWorkError(error.error)
         case Fault.DISK_FULL:
             return FailedWorkError(f"{stage}: {error.error}: make room, then the same command goes on from here")
         case Fault.STORE_FULL:

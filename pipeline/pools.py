@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol
 
-from layered.errors import UserError
+from layered.errors import FailedWorkError, UserError
 from pipeline.halving import FittingBatches
 from pipeline.retrying import Fault, fault_of
 from stages.records import Draw
@@ -96,12 +96,17 @@ class BatchError(Exception):
 
     @classmethod
     def from_current_exception(cls, error: Exception) -> BatchError:
-        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        message = str(error) if isinstance(error, (UserError, FailedWorkError)) else f"{type(error).__name__}: {error}"
         return cls(message, traceback.format_exc(), fault_of(error))
 
     def for_the_run(self) -> Exception:
         """What ends a run whose stage cannot even be set up: the user's mistake, or the whole traceback."""
-        return UserError(self.error) if self.fault is Fault.WRONG_INPUT else RuntimeError(self.trace or self.error)
+        match self.fault:
+            case Fault.WRONG_INPUT:
+                return UserError(self.error)
+            case Fault.CANNOT_GO_ON:
+                return FailedWorkError(self.error)
+        return RuntimeError(self.trace or self.error)
 
 
 class StageHost:

@@ -255,13 +255,13 @@ class RayPool:
         try:
             started: Started = await worker.actor.setup.remote()
         except ray.exceptions.RayError as death:
-            self._failed_start(
-                worker, FailedWorkError(f"{self._name(worker)} died while loading: {_first_line(death)}")
-            )
+            line = f"{self._name(worker)} died while loading: {_first_line(death)}"
+            self._failed_start(worker, line, FailedWorkError(line))
             return
-        if started.error is not None:
-            ends = started.error.fault is Fault.WRONG_INPUT or not self._first_ready.done()
-            self._failed_start(worker, started.error.for_the_run(), ends)
+        if (error := started.error) is not None:
+            # Where nobody could load yet, it is the configuration or the code; later, it may be the machine.
+            ends_the_run = error.fault is Fault.WRONG_INPUT or not self._first_ready.done()
+            self._failed_start(worker, f"{self._name(worker)}: {error.error}", error.for_the_run(), ends_the_run)
             return
         self._failed_starts = 0
         worker.host, worker.ready = f"{started.host}:{started.pid}", True
@@ -270,7 +270,7 @@ class RayPool:
         self._take_in_hand(worker)
         self._hand_out()
 
-    def _failed_start(self, worker: _Worker, error: Exception, ends_the_run: bool = False) -> None:
+    def _failed_start(self, worker: _Worker, line: str, error: Exception, ends_the_run: bool = False) -> None:
         """Another is started later; unless the configuration is wrong, or nobody is left and it fails every time."""
         self._failed_starts += 1
         self._dismiss(worker)
@@ -283,7 +283,7 @@ class RayPool:
                 _settle(call, error)
             self._waiting.clear()
             return
-        self._say(f"{_first_line(error)}; another is started")
+        self._say(f"{line}; another is started")
         if not self._first_ready.done():
             self._hire()
         else:

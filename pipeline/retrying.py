@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
-from layered.errors import UserError
+from layered.errors import FailedWorkError, UserError
 
 
 class Fault(StrEnum):
@@ -15,6 +15,8 @@ class Fault(StrEnum):
 
     WRONG_INPUT = "wrong input"
     """A stage says that a person's input to the whole run is wrong."""
+    CANNOT_GO_ON = "cannot go on"
+    """A stage says that the run has to end, its lease lost for instance."""
     RAISED = "raised"
     """A stage raised, and would raise again."""
     WORKER_DIED = "worker died"
@@ -114,7 +116,7 @@ class RetryPolicy:
             items: how many there are.
             halved: whether they are a part of the batch that the plan made.
         """
-        if fault in (Fault.WRONG_INPUT, Fault.DISK_FULL):
+        if fault in (Fault.WRONG_INPUT, Fault.CANNOT_GO_ON, Fault.DISK_FULL):
             return Decision(Action.END)
         if fault in PATIENCE:
             if attempt >= PATIENCE[fault]:
@@ -151,6 +153,8 @@ def fault_of(error: Exception) -> Fault:
     """Which fault an exception of a stage is."""
     if isinstance(error, UserError):
         return Fault.WRONG_INPUT
+    if isinstance(error, FailedWorkError):
+        return Fault.CANNOT_GO_ON
     if isinstance(error, OSError):
         if error.errno in FULL:
             return Fault.DISK_FULL

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from layered import UserError
+from layered.errors import FailedWorkError
 from pipeline.retrying import (
     KILLING,
     Action,
@@ -44,6 +45,7 @@ def test_what_raised_would_raise_again() -> None:
 
 def test_what_more_tries_cannot_mend_ends_the_run_at_once() -> None:
     assert POLICY.after(Fault.WRONG_INPUT, 1, 4, False) == Decision(Action.END)
+    assert POLICY.after(Fault.CANNOT_GO_ON, 1, 4, False) == Decision(Action.END)
     assert POLICY.after(Fault.DISK_FULL, 1, 1, False) == Decision(Action.END)
 
 
@@ -67,6 +69,7 @@ def test_slow_storage_is_counted_apart_from_deaths() -> None:
     ("error", "fault"),
     [
         (UserError("no such model"), Fault.WRONG_INPUT),
+        (FailedWorkError("another driver has taken the run"), Fault.CANNOT_GO_ON),
         (OSError(errno.ENOSPC, "No space left on device"), Fault.DISK_FULL),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), Fault.DISK_FULL),
         (OSError(errno.EIO, "Input/output error"), Fault.STORAGE),
