@@ -104,11 +104,15 @@ class Plan:
 
     def chunk(self, index: int) -> ChunkPlan:
         """The chunk with this number. Raises IndexError when there is none."""
+        return _chunk_of_rows(index, self.chunk_table(index).to_pylist())
+
+    def chunk_table(self, index: int) -> pa.Table:
+        """The rows of one chunk, rows of `SCHEMA`. Raises IndexError when there is no such chunk."""
         if not 0 <= index < self.chunk_count:
             raise IndexError(f"the plan has chunks 0…{self.chunk_count - 1}, not {index}")
         start = self._first_rows[index]
         end = self._first_rows[index + 1] if index + 1 < self.chunk_count else len(self)
-        return _chunk_of_rows(index, self.table.slice(start, end - start).to_pylist())
+        return self.table.slice(start, end - start)
 
     def draws_per_chunk(self) -> list[int]:
         """Generated images of each chunk, base images included, without building the chunks."""

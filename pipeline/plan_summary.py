@@ -56,14 +56,14 @@ def describe_plan(plan: Plan, config: RunConfig) -> PlanSummary:
     settings = resolve_defaults(config.layer_flux)
     generated = sum(pc.list_value_length(plan.table["draws"]).to_pylist())
     layers, texts = (plan.table[name].to_pylist() for name in ("image_layers", "text_layers"))
-    batches = pixels = 0
+    batches = stored = raw = 0
     unknown_words: Counter[str] = Counter()
     for chunk in plan.chunks():
         batches += len(chunk.batches)
         if config.keep_raw:
-            pixels += sum(draw.size[0] * draw.size[1] for batch in chunk.batches for draw in batch)
+            raw += sum(draw.size[0] * draw.size[1] for batch in chunk.batches for draw in batch)
         for sample in chunk.samples:
-            pixels += 2 * _stored_pixels(sample.brief)
+            stored += sample_pixels(sample.brief)
             unknown_words.update(unknown_words_of(sample.brief, config))
     seconds = price = None
     if settings.seconds_per_layer is not None:
@@ -83,13 +83,13 @@ def describe_plan(plan: Plan, config: RunConfig) -> PlanSummary:
         splits=dict(Counter(plan.table["split"].to_pylist()).most_common()),
         unknown_words=dict(unknown_words.most_common()),
         seconds=seconds,
-        storage_bytes=round(BYTES_PER_PIXEL * pixels),
+        storage_bytes=round(BYTES_PER_PIXEL * (raw + 2 * stored)),
         price=price,
     )
 
 
-def render_summary(summary: PlanSummary) -> Table:
-    """The plan for a terminal."""
+def render_summary(summary: PlanSummary, measured: bool = False) -> Table:
+    """The plan for a terminal; `measured` leaves out what a measurement tells better."""
     table = Table.grid(padding=(0, 2))
     images = summary.layers + summary.samples
     rows = {
@@ -99,10 +99,11 @@ def render_summary(summary: PlanSummary) -> Table:
         + " (samples × layers)",
         "styles": _listed(summary.styles),
         "batches": f"{summary.batches} in {summary.chunks} chunks, mean batch fill {100 * summary.batch_fill:.0f} %",
-        "time": _time(summary, images),
-        "storage": f"up to {summary.storage_bytes / 1e6:,.0f} MB for chunks and shards",
     }
-    if summary.price is not None:
+    if not measured:
+        rows["time"] = _time(summary, images)
+        rows["storage"] = f"up to {summary.storage_bytes / 1e6:,.0f} MB for chunks and shards"
+    if summary.price is not None and not measured:
         rows["price"] = f"{summary.price:,.2f} for first attempts"
     if summary.unknown_words:
         rows["warning"] = f"words the embedded model does not know: {_listed(summary.unknown_words)}"
@@ -113,7 +114,7 @@ def render_summary(summary: PlanSummary) -> Table:
 
 def _time(summary: PlanSummary, images: int) -> str:
     if summary.seconds is None:
-        return "unknown: give layer_flux.seconds_per_layer for an estimate"
+        return "unknown: layerprism estimate measures it, or give layer_flux.seconds_per_layer"
     return f"{timedelta(seconds=round(summary.seconds))} for {images} first attempts on all workers"
 
 
@@ -121,7 +122,7 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _stored_pixels(brief: Brief) -> int:
+def sample_pixels(brief: Brief) -> int:
     """Of one sample: its layers, its base image and its whole image."""
     return 2 * Box.canvas(brief.canvas).area + sum(layer.placed_box().area for layer in brief.layers)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ledger.commit import Failure
+from pipeline.estimate_view import ForecastRow
 from pipeline.report.gallery import ExplodedSample, SampleCard
 from pipeline.report.statistics import ScoreNumbers, StageTime
 from pipeline.report.wording import counted
@@ -32,6 +33,7 @@ class PageContent:
         exploded: samples to take apart.
         samples, rejected: the galleries, with a sentence about what is in them.
         stages: where the workers' time went.
+        forecast: what was expected beside what it became.
         failures: by sample, with a sentence about how many there are.
     """
 
@@ -46,6 +48,7 @@ class PageContent:
     reasons_note: str
     scores: Sequence[ScoreNumbers]
     stages: Sequence[StageTime]
+    forecast: Sequence[ForecastRow]
     failures: Mapping[str, Failure]
     failures_note: str
 
