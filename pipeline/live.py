@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 
 from ledger.storage import Storage
+from ledger.summary import refresh_summary
 from pipeline.committing import Committed
 from pipeline.pools import BatchReport
 from pipeline.progress import RunProgress
@@ -22,6 +23,8 @@ from pipeline.retrying import FaultReport
 LIVE_FILE = "live.json"
 RATE_SECONDS = 300.0
 """The time over which a rate is taken."""
+SUMMARY_SECONDS = 30.0
+"""Between two updates of the summary that `layerprism status` reads."""
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +57,6 @@ class Live:
         every_seconds: how long until it says more.
         planned, drawn: pictures of this sitting, redraws left out.
         per_second: pictures drawn per second in the last `RATE_SECONDS`, redraws included.
-        left_seconds: until all are drawn at this rate; None while there is none.
     """
 
     at: float
@@ -63,7 +65,6 @@ class Live:
     planned: int
     drawn: int
     per_second: float
-    left_seconds: float | None
     stages: dict[str, LiveStage] = field(default_factory=dict)
     workers: dict[str, LiveWorker] = field(default_factory=dict)
 
@@ -130,22 +131,30 @@ class LiveFile:
             then, before = self._drawn[0]
             self._drawn.append((now, drawn + again))
             rate = (drawn + again - before) / max(now - then, 1e-3)
-            # Redraws are not planned: what is left will take as many more as what is done did.
-            left = (planned - drawn) * (1 + again / max(drawn, 1)) / rate if rate > 0 else None
-            return Live(
-                now, self._began, self._every, planned, drawn, rate, left, dict(self._stages), dict(self._workers)
-            )
+            stages, workers = self._stages.copy(), self._workers.copy()
+        return Live(now, self._began, self._every, planned, drawn, rate, stages, workers)
 
     def _keep_writing(self) -> None:
         self._write()
+        refreshed = time.monotonic()
         while not self._ended.wait(self._every):
             self._write()
+            if time.monotonic() - refreshed >= SUMMARY_SECONDS:
+                self._refresh_summary()
+                refreshed = time.monotonic()
 
     def _write(self) -> None:
         try:
             self._storage.write(LIVE_FILE, self.now().to_bytes(), durable=False)
         except Exception as error:  # a store that is gone is told by whoever has something to keep
             _logger.debug("%s could not be written: %s", LIVE_FILE, error)
+
+    def _refresh_summary(self) -> None:
+        """Lets whoever asks how far the run is find little to read."""
+        try:
+            refresh_summary(self._storage)
+        except Exception as error:  # as above: whoever looks can do without
+            _logger.debug("the summary could not be brought up to date: %s", error)
 
 
 def read_live(storage: Storage) -> Live | None:

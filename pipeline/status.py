@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ledger.commit import Failure
-from ledger.index import RunIndex
 from ledger.lease import driver_at_work
 from ledger.run_directory import LOCK_FILE, SHARDS_FOLDER, RunDirectory
 from pipeline.estimate_view import duration
 from pipeline.forecast import TimeLeft, time_left
 from pipeline.live import Live, read_live
 from pipeline.live_view import live_line, render_live, watch
+from ledger.summary import FailedSample, RunSummary
 from shards.files import join_place
 from shards.manifest import MANIFEST_FILE, publication_fingerprint
 from shards.reader import publication_files
@@ -87,8 +86,8 @@ class RunStatus:
 def run_status(place: Path | str) -> RunStatus:
     """Looks at a run without touching its images. Raises UserError when the folder is no run."""
     run = RunDirectory.open(place)
-    index = RunIndex.load(run.storage)
-    counts = index.counts()
+    summary = RunSummary.load(run.storage)
+    counts = summary.counts()
     planned, planned_chunks = _planned(run)
     driver = driver_of(run)
     return RunStatus(
@@ -102,7 +101,7 @@ def run_status(place: Path | str) -> RunStatus:
         pending=planned - counts.finished - counts.failed,
         layers=counts.layers,
         publication=_publication(run),
-        failures=_by_stage(index.failures()),
+        failures=_by_stage(summary.failures()),
         driver=driver,
         left=time_left(run, planned_chunks - counts.chunks, planned_chunks) if driver is not None else None,
         live=read_live(run.storage) if driver is not None else None,
@@ -157,7 +156,8 @@ def status_line(status: RunStatus) -> str:
     """The status in one line."""
     said = f"; {live_line(status.live, time.time())}" if status.live is not None else ""
     samples = f"{_samples_line(status)}, {status.chunks:,} of {status.planned_chunks:,} chunks"
-    return f"{samples}; {_driver_line(status)}{said}"
+    left = f"; {_left_line(status.left)}" if status.left is not None else ""
+    return f"{samples}; {_driver_line(status)}{said}{left}"
 
 
 def watch_status(place: Path | str, every_seconds: float, console: Console) -> None:
@@ -222,9 +222,9 @@ def _publication(run: RunDirectory) -> PublicationStatus | None:
         return None
 
 
-def _by_stage(failures: Mapping[str, Failure]) -> tuple[StageFailures, ...]:
+def _by_stage(failures: Sequence[FailedSample]) -> tuple[StageFailures, ...]:
     by_stage: dict[str, list[tuple[str, str]]] = {}
-    for sample_id, failure in failures.items():
-        by_stage.setdefault(failure.stage, []).append((sample_id, failure.error))
+    for failure in failures:
+        by_stage.setdefault(failure.stage, []).append((failure.sample_id, failure.error))
     ordered = sorted(by_stage.items(), key=lambda item: (-len(item[1]), item[0]))
     return tuple(StageFailures(stage, len(samples), tuple(samples[:EXAMPLES])) for stage, samples in ordered)
