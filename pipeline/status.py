@@ -18,11 +18,11 @@ from rich.text import Text
 
 from ledger.lease import driver_at_work
 from ledger.run_directory import LOCK_FILE, SHARDS_FOLDER, RunDirectory
+from ledger.summary import FailedSample, RunSummary
 from pipeline.estimate_view import duration
 from pipeline.forecast import TimeLeft, time_left
 from pipeline.live import Live, read_live
 from pipeline.live_view import live_line, render_live, watch
-from ledger.summary import FailedSample, RunSummary
 from shards.files import join_place
 from shards.manifest import MANIFEST_FILE, publication_fingerprint
 from shards.reader import publication_files
