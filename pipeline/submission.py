@@ -83,7 +83,7 @@ def prepare(config: Path, overrides: Sequence[str], out: str) -> Submission:
         section = values
         for part in sections:
             section = section[part]
-        if section[key] is None:
+        if not isinstance(section[key], str):
             continue
         local = Path(section[key])
         if local.is_file():
