@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 from ledger.lease import Fence
@@ -64,6 +65,10 @@ class FencedStorage:
     def write(self, name: str, data: bytes, durable: bool = True) -> None:
         self._check()
         self.inner.write(name, data, durable)
+
+    def upload(self, path: Path, name: str) -> None:
+        self._check()
+        self.inner.upload(path, name)
 
     def create(self, name: str, data: bytes) -> bool:
         self._check()

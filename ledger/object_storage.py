@@ -45,7 +45,7 @@ class ObjectStorage(ObjectFiles):
             self.upload(spool, name)
 
     def upload(self, path: Path, name: str) -> None:
-        """Writes a local file's content, replacing what stood there; in parts where it is large."""
+        """See `Storage.upload`; in parts where it is large."""
         self._ask(name, lambda target: self.fs.put_file(str(path), target))
 
     def write(self, name: str, data: bytes, durable: bool = True) -> None:

@@ -1,17 +1,10 @@
-"""Publications: shards made from chunks, written beside the current set and swapped in when complete.
-
-``shards/`` is the current publication, ``shards@<fingerprint>/`` a former one, ``shards.tmp-…/`` one being written and
-``shards.trash-…/`` one being removed. Each step is one rename, so a publication is always under one of the first three
-names, and the next call finishes or repeats what was interrupted.
-"""
+"""Publications: shards made from chunks, written beside the current set and put in its place when complete."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,23 +15,24 @@ from layered.codec import (
     decode_members,
     layer_member,
 )
-from layered.errors import UserError
 from layered.png import encode_png
 from layered.scores import WHOLE_IMAGE
 from layered.sidecar import Sidecar
 from ledger.choice import SelectionConfig, choose
 from ledger.decisions import read_decisions, resolve
 from ledger.errors import DamagedChunkError
+from ledger.garbage import remove_unnamed_chunks
 from ledger.index import RunIndex
 from ledger.licences import LicenceRule
-from ledger.run_directory import SHARDS_FOLDER, RunDirectory
+from ledger.publication_folders import PublicationFolders
+from ledger.publication_objects import PublicationObjects
+from ledger.publication_writing import INPUTS_KEY, inputs_of
+from ledger.run_directory import RunDirectory
 from ledger.selection import DuplicateFinder, ScoreDeriver, Selected, Selection, select, standing_scores
-from shards.manifest import MANIFEST_FILE
 from shards.reader import Publication
 from shards.writer import ShardConfig, ShardSample, write_publication
 
 NO_CHOICE = SelectionConfig()
-_INPUTS_KEY = "layerprism.inputs"
 _FORMAT = 1
 """Raised when the same inputs come to be written as other bytes: sets written before are then written again."""
 
@@ -87,7 +81,8 @@ def publish(
         UserError: when decisions or records cannot be read.
         DamagedChunkError: when a chunk's bytes are not those that were committed; the sample is named.
     """
-    repair(run.path)
+    publications = publications_of(run)
+    publications.repair()
     index = RunIndex.load(run.storage)
     decisions = resolve(read_decisions(run.storage))
     licences = LicenceRule(config.licences, config.whole_samples) if config.licences else None
@@ -96,60 +91,28 @@ def publish(
     if not selection.published:
         reasons = ", ".join(f"{number} {reason}" for reason, number in selection.reasons().items())
         raise NothingToPublishError(
-            f"nothing to publish in {run.path}: {reasons or 'no sample is committed yet'}. "
+            f"nothing to publish in {run.place}: {reasons or 'no sample is committed yet'}. "
             "Finish or retry the run, lower filters.<name>.threshold, keep samples in review, or ask less of selection",
             selection,
         )
     inputs = _inputs_digest(config, facts or {}, selection)
-    current = run.path / SHARDS_FOLDER
-    written = _inputs_of(current) != inputs
+    written = inputs_of(publications.current) != inputs
     if written:
-        beside = run.path / f"{SHARDS_FOLDER}.tmp-{inputs[:12]}"
-        for stale in _folders(run.path, "tmp"):
-            if stale != beside or _inputs_of(stale) != inputs:
-                _discard(stale)
-        if not beside.exists():
-            samples = (_shard_sample(index, selected) for selected in selection.published)
-            write_publication(samples, beside, config, facts, {_INPUTS_KEY: inputs})
-        written = _swap_in(beside, current)
+        samples = (_shard_sample(index, selected) for selected in selection.published)
+
+        def write(folder: Path, on_file: Callable[[Path], None]) -> Publication:
+            return write_publication(samples, folder, config, facts, {INPUTS_KEY: inputs}, on_file)
+
+        written = publications.replace(inputs, write)
     if prune:
-        for former in former_publications(run.path):
-            _discard(former)
-    return Published(Publication.open(current), selection, written)
+        publications.prune()
+        remove_unnamed_chunks(run.storage)
+    return Published(Publication.open(publications.current), selection, written)
 
 
-def repair(run: Path) -> None:
-    """Finishes what an interrupted `publish` began; harmless at any other time, but only for the driver of the run."""
-    for trash in _folders(run, "trash"):
-        shutil.rmtree(trash)
-    current = run / SHARDS_FOLDER
-    complete = [folder for folder in _folders(run, "tmp") if (folder / MANIFEST_FILE).exists()]
-    if complete and not current.exists():
-        complete[0].rename(current)
-
-
-def former_publications(run: Path) -> list[Path]:
-    """Folders of the publications that were current once, by name."""
-    return sorted(run.glob(f"{SHARDS_FOLDER}@*"))
-
-
-def _swap_in(beside: Path, current: Path) -> bool:
-    """Makes a complete publication the current one; False when it equals the current one and was discarded."""
-    if current.exists():
-        try:
-            former = Publication.open(current).fingerprint
-        except UserError:  # damaged: nobody can use it, and it must not stand in the way
-            _discard(current)
-        else:
-            if former == Publication.open(beside).fingerprint:
-                _discard(beside)
-                return False
-            archive = current.with_name(f"{SHARDS_FOLDER}@{former[:12]}")
-            if archive.exists():  # published, replaced and published again before
-                _discard(archive)
-            current.rename(archive)
-    beside.rename(current)
-    return True
+def publications_of(run: RunDirectory) -> PublicationFolders | PublicationObjects:
+    """The publications of a run, wherever it lies. Only for its driver."""
+    return PublicationFolders(run.path) if run.storage.is_local else PublicationObjects(run.storage)
 
 
 def _shard_sample(index: RunIndex, selected: Selected) -> ShardSample:
@@ -159,8 +122,8 @@ def _shard_sample(index: RunIndex, selected: Selected) -> ShardSample:
     for member in record.members:
         if member.name in members and hashlib.sha256(members[member.name]).hexdigest() != member.sha256:
             raise DamagedChunkError(
-                f"{record.commit.tar}: sample {selected.sample_id}: {member.name} does not have the recorded sha256: "
-                f"remove {record.commit.tar} and {record.commit.record} to have the chunk made again"
+                f"{record.tar}: sample {selected.sample_id}: {member.name} does not have the recorded sha256: "
+                f"remove {record.tar} and {record.commit.record} to have the chunk made again"
             )
     scores = standing_scores(record.scores, selected.dropped_layers)
     sidecar = Sidecar.from_json(members[SIDECAR_MEMBER])
@@ -206,23 +169,3 @@ def _inputs_digest(config: ShardConfig, facts: Mapping[str, str], selection: Sel
     for part in (head, *(asdict(selected) for selected in selection.published)):
         digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
-
-
-def _inputs_of(folder: Path) -> str | None:
-    """The inputs digest of a complete publication; None for any other folder, or none."""
-    try:
-        metadata = Publication.open(folder).manifest.schema.metadata or {}
-    except UserError:
-        return None
-    return str(metadata.get(_INPUTS_KEY.encode(), b"").decode())
-
-
-def _folders(run: Path, kind: str) -> list[Path]:
-    return sorted(run.glob(f"{SHARDS_FOLDER}.{kind}-*"))
-
-
-def _discard(folder: Path) -> None:
-    """Removes a folder; interrupted half-way, it is trash and nothing else."""
-    trash = folder.with_name(f"{SHARDS_FOLDER}.trash-{secrets.token_hex(6)}")
-    folder.rename(trash)
-    shutil.rmtree(trash)

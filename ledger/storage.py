@@ -36,6 +36,9 @@ class Storage(Files, Protocol):
             durable: it survives a power cut; what can be made again need not.
         """
 
+    def upload(self, path: Path, name: str) -> None:
+        """Writes a local file's content, replacing what stood there."""
+
     def create(self, name: str, data: bytes) -> bool:
         """Writes a file unless it exists. Of any number of callers exactly one is told True.
 
@@ -92,6 +95,11 @@ class LocalStorage(LocalFiles):
         with self._temporary(name) as temporary:
             temporary.write_bytes(data)
             temporary.replace(self.path(name))
+
+    def upload(self, path: Path, name: str) -> None:
+        """See `Storage.upload`."""
+        with path.open("rb") as source, self.writing(name) as target:
+            shutil.copyfileobj(source, target)
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Storage.create`."""

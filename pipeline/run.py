@@ -16,6 +16,7 @@ from rich.console import Console
 
 from layered.errors import UserError
 from ledger.commit import committed, next_revision
+from ledger.garbage import remove_unnamed_chunks
 from ledger.index import RunIndex
 from ledger.run_directory import FINGERPRINT, FINGERPRINT_PARTS, PLAN_FILE, RUN_FILE, RunDirectory, is_run
 from pipeline.briefs import BriefList
@@ -87,7 +88,8 @@ class RunSession:
             plan = extend_plan(read_plan(self.run), self.config, briefs, total)
             self.run.extend(info, plan.to_bytes())
             forecast_run(self.run, plan, self.config)
-            done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
+            remove_unnamed_chunks(self.run.storage)
+        done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
             images, places = sum(plan.draws_per_chunk()), plan.batch_count() * self.config.layer_flux.batch_size
             console.print(
                 f"{len(plan)} samples, {images} layers and base images in {plan.chunk_count} chunks, "

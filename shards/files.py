@@ -328,7 +328,5 @@ def _file_system(place: str) -> tuple[Any, str]:
 
 
 def _is_beyond_end(error: OSError) -> bool:
-    response = getattr(error.__cause__, "response", None) or getattr(
-        getattr(error.__cause__, "__cause__", None), "response", None
-    )
+    response = getattr(error.__cause__, "response", None)
     return isinstance(response, dict) and response.get("Error", {}).get("Code") in ("InvalidRange", "416")

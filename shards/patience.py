@@ -73,7 +73,9 @@ class Patience:
                 result = function(tries)
             except Exception as error:
                 if not is_transient(error):
-                    raise _as_os_error(error) from error
+                    if _is_of_a_client(error):
+                        raise PermissionError(errno.EACCES, str(error)) from error
+                    raise
                 waited = time.monotonic() - began
                 if waited >= self.seconds:
                     raise StoreSilentError(
@@ -130,11 +132,9 @@ def http_status(error: BaseException) -> int | None:
     return None
 
 
-def _as_os_error(error: Exception) -> Exception:
-    """What a client library raises beside OSError, such as missing credentials, as one of those."""
-    if type(error).__module__.partition(".")[0] in _CLIENT_LIBRARIES and not isinstance(error, OSError):
-        return PermissionError(errno.EACCES, str(error))
-    return error
+def _is_of_a_client(error: Exception) -> bool:
+    """Whether a client library raised something of its own, such as missing credentials."""
+    return type(error).__module__.partition(".")[0] in _CLIENT_LIBRARIES and not isinstance(error, OSError)
 
 
 def _in_short(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, cast
@@ -19,7 +19,7 @@ from layered.scores import Score
 from layered.sidecar import Sidecar
 from shards.card import CARD_FILE, CardStatistics, render_card
 from shards.croissant import CROISSANT_FILE, Column, Files, write_croissant
-from shards.manifest import MANIFEST_FILE, ManifestWriter, Placement, file_sha256
+from shards.manifest import CHECKSUMS_FILE, MANIFEST_FILE, ManifestWriter, Placement, file_sha256
 from shards.reader import Publication
 from shards.tar import HEADER_SIZE, Member, TarWriter, padded_size
 
@@ -37,6 +37,9 @@ _COLUMNS: Final = (
     Column("layer_count", "int32"),
     Column("whole_caption", "string"),
 )
+
+
+OnFile = Callable[[Path], None]
 
 
 class ShardConfig(BaseModel):
@@ -98,8 +101,10 @@ class ShardWriter:
     A shard appears under its name when it is complete; until then it is ``NAME.tmp``.
     """
 
-    def __init__(self, folder: Path, config: ShardConfig) -> None:
+    def __init__(self, folder: Path, config: ShardConfig, on_file: OnFile | None = None) -> None:
+        """Takes the folder, and what is told of each complete shard; it may remove the file."""
         self._folder = folder
+        self._on_file = on_file
         self._config = config
         self._open: dict[str, _OpenShard] = {}
         self._finished: list[ShardInfo] = []
@@ -110,7 +115,7 @@ class ShardWriter:
         size = sum(HEADER_SIZE + padded_size(len(content)) for content in members.values())
         shard = self._open.get(sample.split)
         if shard is not None and shard.is_full_for(size, self._config):
-            self._finished.append(shard.finish())
+            self._finish(shard)
             shard = None
         if shard is None:
             number = sum(info.split == sample.split for info in self._finished)
@@ -120,9 +125,15 @@ class ShardWriter:
 
     def close(self) -> list[ShardInfo]:
         """Finishes the open shards; all shards, by name."""
-        self._finished += [shard.finish() for shard in self._open.values()]
+        for shard in self._open.values():
+            self._finish(shard)
         self._open = {}
         return sorted(self._finished, key=lambda info: info.name)
+
+    def _finish(self, shard: _OpenShard) -> None:
+        self._finished.append(shard.finish())
+        if self._on_file is not None:
+            self._on_file(self._folder / shard.name)
 
 
 def write_shards(samples: Iterable[ShardSample], folder: Path, config: ShardConfig) -> list[ShardInfo]:
@@ -139,18 +150,21 @@ def write_publication(
     config: ShardConfig,
     facts: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
+    on_file: OnFile | None = None,
 ) -> Publication:
     """Writes a complete publication into a new folder: shards, card, Croissant, checksums and, last, the manifest.
 
     Args:
         facts: name → text, what the card says of the set's origin.
         metadata: kept in the manifest's schema.
+        on_file: is told of each file once it is complete, of the manifest last; it may remove a shard, since none is
+            looked at again.
 
     Raises:
         FileExistsError: when the folder exists.
     """
     folder.mkdir(parents=True)
-    writer = ShardWriter(folder, config)
+    writer = ShardWriter(folder, config, on_file)
     manifest = ManifestWriter(folder, metadata or {})
     statistics = CardStatistics()
     for sample in samples:
@@ -162,6 +176,9 @@ def write_publication(
     write_croissant(folder / CROISSANT_FILE, config.title, CROISSANT_TEXT, licences, _PARTS, "manifest", _COLUMNS)
     described = {name: file_sha256(folder / name) for name in (CARD_FILE, CROISSANT_FILE)}
     manifest.finish({**described, **{shard.name: shard.sha256 for shard in shards}})
+    if on_file is not None:
+        for name in (CARD_FILE, CROISSANT_FILE, CHECKSUMS_FILE, MANIFEST_FILE):
+            on_file(folder / name)
     return Publication.open(folder)
 
 

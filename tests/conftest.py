@@ -1,11 +1,14 @@
 """What all tests share: skipping by name, the folder of real data, one small Ray for the whole session."""
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks.s3_server import CREDENTIALS, S3Server, environment, make_bucket
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -42,10 +45,26 @@ def emoji_font() -> None:
 
 
 @pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One S3 server for all tests, to which their S3 clients are pointed."""
+    server = S3Server()
+    with environment(server.url):
+        yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    """The URL of a bucket of the test's own."""
+    return make_bucket(s3_server.url, f"test-{secrets.token_hex(4)}")
+
+
+@pytest.fixture(scope="session")
 def ray_session() -> Iterator[Any]:
     """One small local Ray for all tests: a second one on a host breaks the first."""
     import ray
 
+    os.environ.update(CREDENTIALS)  # its workers may write to the S3 server, and see what is set now
     ray.init(
         address="local",
         num_cpus=4,

@@ -52,19 +52,19 @@ def plan_bytes(count: int) -> bytes:
     return stream.getvalue().to_pybytes()
 
 
-def make_run(path: Path, chunks: Iterable[Iterable[ChunkSample]]) -> RunDirectory:
+def make_run(place: Path | str, chunks: Iterable[Iterable[ChunkSample]]) -> RunDirectory:
     """A run with those chunks committed."""
     contents = [list(chunk) for chunk in chunks]
-    run = RunDirectory.create(path, FINGERPRINT, plan_bytes(sum(len(chunk) for chunk in contents)))
+    run = RunDirectory.create(place, FINGERPRINT, plan_bytes(sum(len(chunk) for chunk in contents)))
     for number, chunk in enumerate(contents):
         write_chunk(run.storage, ChunkRevision(number), chunk)
     return run
 
 
-def ordinary_run(path: Path) -> RunDirectory:
+def ordinary_run(place: Path | str) -> RunDirectory:
     """Three chunks of three samples, the last of which failed; sample 3 scores low."""
     samples = [chunk_sample(number, 2 + number % 3, clip=0.1 if number == 3 else 0.5) for number in range(8)]
-    return make_run(path, [samples[:3], samples[3:6], [*samples[6:8], failed_sample(8)]])
+    return make_run(place, [samples[:3], samples[3:6], [*samples[6:8], failed_sample(8)]])
 
 
 def decision(event: int, verdict: Any, layer: int = -1, sample: str = "s1", **fields: Any) -> Decision:

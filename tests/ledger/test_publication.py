@@ -12,7 +12,8 @@ from ledger.commit import ChunkRevision, write_chunk
 from ledger.decisions import append_decisions
 from ledger.errors import DamagedChunkError
 from ledger.index import RunIndex, SampleRecord
-from ledger.publication import NothingToPublishError, former_publications, publish, repair
+from ledger.publication import NothingToPublishError, publish
+from ledger.publication_folders import former_publications
 from ledger.run_directory import RunDirectory
 from shards.manifest import ManifestWriter
 from shards.reader import Publication
@@ -185,16 +186,6 @@ def test_killed_at_any_step_the_next_call_ends_as_if_undisturbed(tmp_path: Path,
         shutil.rmtree(path)
         step += 1
     assert step > 10
-
-
-def test_repair_puts_a_finished_set_in_place(run: RunDirectory) -> None:
-    publish(run, CONFIG, {})
-    files = folder_bytes(run.path / "shards")
-    (run.path / "shards").rename(run.path / "shards.tmp-abc")
-    (run.path / "shards.trash-abc").mkdir()
-    repair(run.path)
-    assert folder_bytes(run.path / "shards") == files
-    assert not (run.path / "shards.trash-abc").exists()
 
 
 class _Killed(BaseException):
