@@ -78,7 +78,8 @@ def test_a_batch_costs_its_own_time_and_that_of_its_items() -> None:
     rng = np.random.default_rng(1)
     units = rng.integers(1, 9, 60)
     cost = fit_cost([(float(each), 0.5 + 0.25 * each) for each in units])
-    assert (cost.fixed, cost.per_unit) == (pytest.approx(0.5), pytest.approx(0.25))
+    assert cost.fixed == pytest.approx(0.5)
+    assert cost.per_unit == pytest.approx(0.25)
     noisy = [
         (float(each), (0.5 + 0.25 * each) * factor)
         for each, factor in zip(units, rng.uniform(0.8, 1.2, 60), strict=True)
