@@ -89,7 +89,7 @@ class RunSession:
             self.run.extend(info, plan.to_bytes())
             forecast_run(self.run, plan, self.config)
             remove_unnamed_chunks(self.run.storage)
-        done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
+            done = {commit.chunk for commit in committed(self.run.storage) if commit.revision == 0}
             images, places = sum(plan.draws_per_chunk()), plan.batch_count() * self.config.layer_flux.batch_size
             console.print(
                 f"{len(plan)} samples, {images} layers and base images in {plan.chunk_count} chunks, "
