@@ -15,6 +15,7 @@ from layered.errors import UserError
 from layered.pixels import round_to_uint8
 from layered.torchvision_cure import ensure_torchvision
 from stages.layer_flux import ResolvedLayerFlux
+from stages.one_at_a_time import one_at_a_time
 
 CACHED_PROMPTS = 192
 """Embeddings kept in memory: those of a chunk's distinct prompts and some more. FLUX.1 takes 4 MB each."""
@@ -166,7 +167,9 @@ def _folder_of(settings: ResolvedLayerFlux) -> tuple[Path, str]:
     if Path(settings.location).is_dir():
         return Path(settings.location), settings.revision
     try:
-        folder = Path(diffusers.DiffusionPipeline.download(settings.location, revision=settings.revision or None))
+        # The first process of a machine fetches the weights into the hub's cache, where the others find them.
+        with one_at_a_time(f"{settings.location}@{settings.revision}"):
+            folder = Path(diffusers.DiffusionPipeline.download(settings.location, revision=settings.revision or None))
     except (OSError, ValueError) as error:
         raise UserError(f"layer_flux.model: cannot fetch {settings.model}: {_first_line(error)}") from error
     # The hub's cache names a snapshot's folder by its commit.
