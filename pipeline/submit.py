@@ -178,7 +178,8 @@ def submit(submission: Submission, server: JobServer, say: Say) -> str:
             client.submit_job(
                 entrypoint=submission.command,
                 submission_id=job,
-                runtime_env={"working_dir": folder, "env_vars": {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}},
+                # What the executor gives to its workers must not stand here: Ray refuses the same name twice.
+                runtime_env={"working_dir": folder, "env_vars": {"PYTHONUNBUFFERED": "1"}},
                 metadata={"run": submission.place, "name": submission.config.name},
             )
         except RuntimeError as error:
