@@ -34,6 +34,7 @@ lint: install
 bench: install  ## a quarter of an hour; needs the emoji font for the thresholds
 	$(BIN)/python -m benchmarks.demo
 	$(BIN)/python -m benchmarks.run_overhead
+	$(BIN)/python -m benchmarks.estimate
 	$(BIN)/python -m benchmarks.shards
 	$(BIN)/python -m benchmarks.exports
 	$(BIN)/python -m benchmarks.filters
