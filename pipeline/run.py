@@ -27,6 +27,7 @@ from pipeline.forecast import forecast_run
 from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan, most_samples
 from pipeline.progress import RunProgress
 from pipeline.rework import SCORE_AGAIN, rematte, rescore
+from pipeline.room import check_room
 from pipeline.stage_set import StageSet, stages_of
 from pipeline.top_up import next_round, selection_by_filters
 from pipeline.workers import run_bounded, working
@@ -242,7 +243,10 @@ async def generate(
         return
     stages = stages or stages_of(config, run.storage)
     settings = FlowSettings(config.seed, config.layer_flux.attempts, resolve_defaults(config.layer_flux).batch_size)
-    progress = RunProgress(console, _pictures(plan, works), LAYER_FLUX, "layers and base images")
+    pictures = _pictures(plan, works)
+    if advice := check_room(run.place, pictures, config):
+        console.print(advice, soft_wrap=True)
+    progress = RunProgress(console, pictures, LAYER_FLUX, "layers and base images")
     async with working(run, config, stages, progress) as pools:
 
         async def make(plan: Plan, work: Work) -> None:
