@@ -25,39 +25,42 @@ class ForecastRow:
     ratio: float | None
 
 
-def amount(name: str, value: float | None, currency: str = "") -> str:
-    """A quantity in words; ``unknown`` for None."""
+def amount(name: str, value: float | None, currency: str = "", like: float | None = None) -> str:
+    """A quantity in words, in the unit that suits `like`, by default itself; ``unknown`` for None."""
     if value is None:
         return "unknown"
     if name == "seconds":
-        return duration(value)
+        return duration(value, like)
     if name == "storage_bytes":
-        return storage(value)
+        return storage(value, like)
     if name == "price":
         digits = 2 if value >= 1 else 4
         return f"{value:,.{digits}f} {currency}".rstrip()
     if name in ("gpu_hours", "worker_hours"):
-        return f"{value:,.1f} h" if value >= 1 else duration(3600 * value)
+        scale = value if like is None else like
+        return f"{value:,.1f} h" if scale >= 1 else duration(3600 * value, 3600 * scale)
     return f"{value:,.0f}"
 
 
-def duration(seconds: float) -> str:
-    """``38 ms``, ``12 s``, ``4.5 min``, ``7.2 h``, ``3.1 days``."""
+def duration(seconds: float, like: float | None = None) -> str:
+    """``38 ms``, ``12 s``, ``4.5 min``, ``7.2 h``, ``3.1 days``; in the unit that suits `like`, by default itself."""
+    scale = seconds if like is None else like
     for limit, divisor, unit, digits in (
         (1, 1e-3, "ms", 0),
-        (120, 1, "s", 0 if seconds >= 10 else 1),
+        (120, 1, "s", 0 if scale >= 10 else 1),
         (7200, 60, "min", 1),
         (172800, 3600, "h", 1),
     ):
-        if seconds < limit:
+        if scale < limit:
             return f"{seconds / divisor:.{digits}f} {unit}"
     return f"{seconds / 86400:.1f} days"
 
 
-def storage(size: float) -> str:
-    """``12 kB``, ``3.4 MB``, ``56 GB``, ``1.2 TB``."""
+def storage(size: float, like: float | None = None) -> str:
+    """``12 kB``, ``3.4 MB``, ``56 GB``, ``1.2 TB``; in the unit that suits `like`, by default itself."""
+    scale = size if like is None else like
     for divisor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if size >= divisor:
+        if scale >= divisor:
             return f"{size / divisor:.1f} {unit}"
     return f"{size / 1e3:.0f} kB"
 
@@ -67,7 +70,7 @@ def span(name: str, values: Range, currency: str = "") -> str:
     mid = amount(name, values.mid, currency)
     if values.low is None and values.high is None:
         return mid
-    low, high = (amount(name, value, currency) for value in (values.low, values.high))
+    low, high = (amount(name, value, currency, values.mid) for value in (values.low, values.high))
     return mid if low == high == mid else f"{mid} ({low} … {high})"
 
 
@@ -82,7 +85,7 @@ def render_estimate(estimate: Estimate) -> RenderableType:
     parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in estimate.seconds_of.items())
     lines = [f"time: {parts}", f"busy: LayerFLUX processes {estimate.busy:.0%}, others {estimate.light_busy:.0%}"]
     lines += [f"note: {note}" for note in estimate.notes]
-    return Group(table, *map(Text, lines))
+    return Group(table, *(Text(line, no_wrap=True, overflow="ignore") for line in lines))
 
 
 def compare(estimate: Estimate, truth: Mapping[str, float]) -> list[ForecastRow]:
