@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from layered.errors import FailedWorkError
-from pipeline.executor_config import ExecutorConfig
+from pipeline.executor_config import ExecutorConfig, MachineConfig
 from pipeline.isolation import process_isolating
 from pipeline.lineage import Recipe, with_references
 from pipeline.pool_spec import PoolSpec
@@ -53,7 +53,7 @@ class RayPools:
     async def __aenter__(self) -> RayPools:
         self._connect()
         try:
-            check_reservations(self._specs, _machines())
+            check_reservations(self._specs, _machines(self._config.machines))
             # What reserves least starts first: a generator that takes every CPU must not keep the others waiting.
             for spec in sorted(self._specs, key=lambda spec: (spec.gpus, spec.cpus)):
                 pool = RayPool(spec, self._config, self._say)
@@ -156,14 +156,9 @@ class RayPools:
             ray.shutdown()
 
 
-def _machines() -> Machines:
-    """The cluster as it is, and what its autoscaler may add."""
+def _machines(to_come: Sequence[MachineConfig]) -> Machines:
+    """The cluster as it is, and what its autoscaler may add beyond that."""
     import ray
-    from ray._private.state import state
 
     now = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-    later: list[tuple[Mapping[str, float], int]] = []
-    config = state.get_cluster_config()
-    for group in config.node_group_configs if config is not None else ():
-        later.append((dict(group.resources), group.max_count))
-    return Machines(now, later)
+    return Machines(now, [({"CPU": kind.cpus, "GPU": kind.gpus}, kind.most) for kind in to_come])

@@ -5,6 +5,21 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
+class MachineConfig(BaseModel):
+    """A kind of machine that the autoscaler of a cluster starts when it is needed.
+
+    Attributes:
+        cpus, gpus: what it offers to Ray.
+        most: how many of them there may be.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    cpus: float = Field(ge=0)
+    gpus: float = Field(0, ge=0)
+    most: int = Field(ge=1)
+
+
 class ExecutorConfig(BaseModel):
     """The `executor` section.
 
@@ -28,6 +43,8 @@ class ExecutorConfig(BaseModel):
         cpus_per_worker, gpus_per_worker: what Ray reserves for one LayerFLUX process; a GPU may be shared (0.5).
         cpus_per_light_worker, gpus_per_light_worker: what Ray reserves for one of the other processes. With a part of a
             GPU, matting and filters run on the GPU that a generator leaves some of, where they all fit into its memory.
+        machines: kinds of machines that the cluster's autoscaler may add; Ray does not tell. A run that fits neither
+            onto what is there nor onto these is refused.
         price_per_hour: price of one LayerFLUX process for one hour, in any currency, for `layerprism plan`.
     """
 
@@ -49,6 +66,7 @@ class ExecutorConfig(BaseModel):
     gpus_per_worker: float = Field(0, ge=0)
     cpus_per_light_worker: float = Field(0, ge=0)
     gpus_per_light_worker: float = Field(0, ge=0)
+    machines: tuple[MachineConfig, ...] = ()
     price_per_hour: float | None = Field(None, ge=0)
 
     @model_validator(mode="after")
