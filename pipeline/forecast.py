@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ledger.index import RunIndex
 from ledger.run_directory import FINGERPRINT_PARTS, RunDirectory
 from pipeline.chunk_flow import LAYER_FLUX
 from pipeline.config import RunConfig
 from pipeline.estimate import estimate_plan, price_of, store_estimate, stored_estimate
-from pipeline.measurement import measured_parts, read_measurement, require_same, tar_bytes
+from pipeline.measurement import Measurement, measured_parts, read_measurement, require_same, tar_bytes
 from pipeline.phases import latest_phase, phase_seconds, read_phases
 from pipeline.plan import Plan
 from pipeline.timings import read_timings
@@ -28,6 +28,19 @@ class TimeLeft:
     source: Literal["pace", "forecast"]
 
 
+def measurement_of(config: RunConfig, fingerprint_parts: Mapping[str, Any]) -> Measurement | None:
+    """The measurement that `estimate.measured` names; None where it names none.
+
+    Raises:
+        UserError: when it is missing, damaged, or one of something else.
+    """
+    if config.estimate.measured is None:
+        return None
+    measurement = read_measurement(Path(config.estimate.measured))
+    require_same(measurement, measured_parts(fingerprint_parts, config), config.estimate.measured)
+    return measurement
+
+
 def forecast_run(run: RunDirectory, plan: Plan, config: RunConfig) -> None:
     """Keeps what a plan is expected to take, where `estimate.measured` is given and this plan has no forecast yet.
 
@@ -39,8 +52,8 @@ def forecast_run(run: RunDirectory, plan: Plan, config: RunConfig) -> None:
     stored = stored_estimate(run)
     if stored is not None and stored.planned == len(plan):
         return
-    measurement = read_measurement(Path(config.estimate.measured))
-    require_same(measurement, measured_parts(run.info[FINGERPRINT_PARTS], config), config.estimate.measured)
+    measurement = measurement_of(config, run.info[FINGERPRINT_PARTS])
+    assert measurement is not None
     preparing = latest_phase(run.storage, "preparing")
     store_estimate(run, estimate_plan(plan, config, measurement, preparing.seconds if preparing else 0.0))
 

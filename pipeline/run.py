@@ -23,7 +23,7 @@ from pipeline.briefs import BriefList
 from pipeline.chunk_flow import LAYER_FLUX, FlowSettings, make_chunk
 from pipeline.config import RunConfig, config_of_values
 from pipeline.fingerprint import fingerprint
-from pipeline.forecast import forecast_run
+from pipeline.forecast import forecast_run, measurement_of
 from pipeline.plan import ChunkPlan, Plan, extend_plan, make_plan, most_samples
 from pipeline.progress import RunProgress
 from pipeline.rework import SCORE_AGAIN, rematte, rescore
@@ -147,6 +147,7 @@ def new_run(out: Path | str, config: RunConfig, briefs: BriefList) -> RunSession
         UserError: when the folder holds something else, or a run of another fingerprint.
     """
     digest, parts = fingerprint(config, briefs)
+    measurement_of(config, parts)  # a wrong one is told before anything is written
     patience = config.storage.patience_seconds
     if is_run(out):
         run = RunDirectory.open(out, patience)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from rich.console import Console
 from layered import UserError
 from ledger.run_directory import RunDirectory
 from pipeline.briefs import BriefList, load_briefs
+from pipeline.cli import main
 from pipeline.config import load_config
-from pipeline.estimate import ESTIMATE_FILE, stored_estimate
+from pipeline.estimate import ESTIMATE_FILE, Estimate, stored_estimate
 from pipeline.estimate_view import compare, render_estimate
-from pipeline.forecast import TimeLeft, time_left, truth_of
+from pipeline.forecast import TimeLeft, forecast_run, time_left, truth_of
 from pipeline.measurement import read_measurement, write_measurement
 from pipeline.phases import Phase, record_phase
+from pipeline.run import new_run, read_plan
+from pipeline.status import render_status, run_status
 from pipeline.top_up import selection_by_filters
 from pipeline.trial import trial_plan
 from tests.pipeline.estimated_run import estimated, made, write_config
@@ -128,6 +132,7 @@ def test_another_model_or_threshold_is_refused_with_the_difference(config: Path,
         estimated(load_config(config, ["layer_flux.attempts=3"]), source=str(run))
     with pytest.raises(UserError, match=r"matting\.min_side"):
         made(config, run.with_name("other"), f"estimate.measured={measured}", "matting.min_side=2")
+    assert not run.with_name("other").exists()
 
 
 def test_a_source_that_is_none_is_told(tmp_path: Path, config: Path) -> None:
@@ -186,14 +191,53 @@ def test_the_forecast_stays_with_the_run_and_follows_its_plan(config: Path, meas
     assert json.loads((out / ESTIMATE_FILE).read_bytes())["planned"] == 12
 
 
-def test_the_time_left_follows_the_pace_of_this_sitting(run: Path, tmp_path: Path) -> None:
+def test_the_time_left_follows_the_pace_of_this_sitting(run: Path) -> None:
     opened = RunDirectory.open(run)
     forecast = stored_estimate(opened)
     assert forecast is not None
     assert time_left(opened, 0, 10) is None
     record_phase(opened.storage, Phase("starting", 1000.0, 1010.0, pending=8))
-    assert time_left(opened, 8, 10, now=1100.0) == TimeLeft(0.8 * forecast.seconds_of["making"], "forecast")
+    left = time_left(opened, 8, 10, now=1100.0)
+    assert left is not None
+    assert left.source == "forecast"
+    assert left.seconds == pytest.approx(0.8 * forecast.seconds_of["making"])
     assert time_left(opened, 6, 10, now=1110.0) == TimeLeft(300.0, "pace")
+
+
+def test_the_status_of_a_driven_run_tells_the_time_left(config: Path, measured: Path, tmp_path: Path) -> None:
+    loaded = load_config(config, [f"estimate.measured={measured}"])
+    briefs = load_briefs(loaded.plan, loaded.seed)
+    session = new_run(tmp_path / "run", loaded, briefs)
+    forecast_run(session.run, read_plan(session.run), loaded)
+    assert run_status(tmp_path / "run").left is None
+    with session.driving():
+        status = run_status(tmp_path / "run")
+    assert status.left is not None
+    assert status.left.source == "forecast"
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(render_status(status))
+    assert "until all chunks are there, as estimated before the run" in console.export_text()
+
+
+def test_the_commands_estimate_keep_and_plan_with_it(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def layerprism(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["layerprism", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        captured = capsys.readouterr()
+        return int(exit_.value.code or 0), captured.out + captured.err
+
+    kept, as_json = tmp_path / "kept.json", tmp_path / "estimate.json"
+    code, printed = layerprism("estimate", config, "--batches", 4, "--save", kept, "--json", as_json)
+    assert (code, "accepted samples" in printed, "GPU hours" in printed) == (0, True, False)
+    assert Estimate.model_validate_json(as_json.read_bytes()).planned == 40
+    code, printed = layerprism("plan", config, "--set", f"estimate.measured={kept}")
+    assert (code, "per accepted sample" in printed) == (0, True)
+    code, printed = layerprism("plan", config, "--set", "estimate.measured=none.json")
+    assert code == 2
+    assert printed.startswith("error: there is no measurement none.json")
 
 
 def test_a_measurement_keeps_all_it_tells(measured: Path, tmp_path: Path) -> None:

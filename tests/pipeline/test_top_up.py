@@ -1,6 +1,7 @@
 """`plan.accepted`: rounds that follow from scores alone, so that interruptions and workers change no byte."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,10 @@ executor: {{kind: inline}}
 """
 
 
-@pytest.fixture
-def half(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration whose samples pass or fail by their seeds."""
-    path = tmp_path / "half.yaml"
+    path = tmp_path_factory.mktemp("config") / "half.yaml"
     path.write_text(HALF.format(simulation=REPOSITORY / "configs" / "simulation.yaml", threshold=0.72))
     return path
 
@@ -53,10 +54,12 @@ def contents(run: Path) -> dict[str, bytes]:
     return {path.relative_to(run).as_posix(): path.read_bytes() for path in folders}
 
 
-@pytest.fixture
-def undisturbed(half: Path, tmp_path: Path) -> Path:
-    make(load_config(half), tmp_path / "undisturbed")
-    return tmp_path / "undisturbed"
+@pytest.fixture(scope="module")
+def undisturbed(half: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing happened to."""
+    out = tmp_path_factory.mktemp("runs") / "undisturbed"
+    make(load_config(half), out)
+    return out
 
 
 def test_a_run_grows_until_enough_samples_pass(half: Path, undisturbed: Path) -> None:
@@ -93,14 +96,16 @@ def test_two_workers_grow_it_as_one_does(half: Path, undisturbed: Path, tmp_path
     assert contents(tmp_path / "run") == contents(undisturbed)
 
 
-def test_what_is_wanted_later_goes_on_and_is_reached_once(half: Path, undisturbed: Path) -> None:
-    before = contents(undisturbed)
-    make(load_config(half), undisturbed)
-    assert contents(undisturbed) == before
-    make(load_config(half, ["plan.accepted=11"]), undisturbed)
+def test_what_is_wanted_later_goes_on_and_is_reached_once(half: Path, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(undisturbed, out)
+    before = contents(out)
+    make(load_config(half), out)
+    assert contents(out) == before
+    make(load_config(half, ["plan.accepted=11"]), out)
     chunks = {name: data for name, data in before.items() if name.startswith("chunks/")}
-    assert chunks.items() < contents(undisturbed).items()
-    run = RunDirectory.open(undisturbed)
+    assert chunks.items() < contents(out).items()
+    run = RunDirectory.open(out)
     assert len(selection_by_filters(run, load_config(half)).published) >= 11
 
 
