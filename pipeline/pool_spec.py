@@ -18,6 +18,7 @@ class PoolSpec:
         workers: processes at most.
         cpus, gpus: what Ray reserves for each of them; several may share a GPU.
         min_workers: processes for which there must be room when the run starts; None for all of them.
+        at_first: processes that are asked for at once; None for all of them, the others follow the queue.
     """
 
     name: str
@@ -26,3 +27,4 @@ class PoolSpec:
     cpus: float
     gpus: float = 0.0
     min_workers: int | None = None
+    at_first: int | None = None

@@ -96,12 +96,12 @@ class RayPool:
         self._stopped = False
 
     async def start(self) -> None:
-        """Starts all processes at once and returns with the first that has loaded its models.
+        """Starts processes, all at once, and returns with the first that has loaded its models.
 
         Raises:
             UserError, RuntimeError, FailedWorkError: when a stage cannot be set up.
         """
-        for _ in range(self._spec.workers):
+        for _ in range(self._spec.at_first or self._spec.workers):
             self._hire()
         await self._first_ready
 

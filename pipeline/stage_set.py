@@ -37,8 +37,12 @@ class StageSet:
     def all(self) -> dict[str, Stage[Any, Any]]:
         return self.generator | self.light
 
-    def pool_specs(self, config: ExecutorConfig) -> list[PoolSpec]:
-        """One pool for the generator, one for the rest; a pool without stages is left out."""
+    def pool_specs(self, config: ExecutorConfig, batches: int) -> list[PoolSpec]:
+        """One pool for the generator, one for the rest; a pool without stages is left out.
+
+        Args:
+            batches: of the generator, so that a small retry does not ask for all machines.
+        """
         generators = PoolSpec(
             LAYER_FLUX,
             self.generator,
@@ -46,6 +50,7 @@ class StageSet:
             config.cpus_per_worker,
             config.gpus_per_worker,
             config.min_workers,
+            min(config.workers, max(1, batches)),
         )
         rest = PoolSpec(
             "light", self.light, config.light_workers, config.cpus_per_light_worker, config.gpus_per_light_worker

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -29,11 +30,13 @@ async def pools_of(
     on_batch: Callable[[BatchReport], None],
     on_fault: Callable[[FaultReport], None],
     say: Callable[[str], None],
+    batches: int,
 ) -> AsyncIterator[Pools]:
     """Workers as the configuration wants them: Ray actors, or this process.
 
     Args:
         on_batch, on_fault, say: see `RayPools`.
+        batches: of the generator.
 
     Raises:
         UserError: when a stage finds its configuration wrong while loading, or the cluster is too small.
@@ -43,7 +46,7 @@ async def pools_of(
         inline.start()
         yield inline
     else:
-        specs = stages.pool_specs(config.executor)
+        specs = stages.pool_specs(config.executor, batches)
         async with RayPools(specs, config.executor, on_batch, on_fault, say) as pools:
             yield pools
 
@@ -69,7 +72,8 @@ async def working(
             watchers.on_fault(report)
 
         opened = time.time()
-        pools_to_be = pools_of(config, stages, on_batch, on_fault, progress.say)
+        batches = math.ceil(progress.drawn[2] / config.layer_flux.batch_size)
+        pools_to_be = pools_of(config, stages, on_batch, on_fault, progress.say, batches)
         async with pools_to_be as pools, progress.watched(config.executor.watchdog_seconds):
             record_phase(run.storage, Phase("starting", opened, time.time(), progress.pending_chunks))
             yield WatchedPools(pools, watchers)
