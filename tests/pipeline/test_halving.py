@@ -1,9 +1,10 @@
 """Memory that does not suffice, with a machine whose memory holds so many items."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,8 +12,18 @@ from hypothesis import strategies as st
 
 from pipeline.halving import FittingBatches
 from pipeline.pools import StageHost, failed_in
+from stages.layer_flux import LayerFlux, LayerFluxConfig
+from stages.records import Draw, Drawn
 from stages.stage import Failed, Stage
 from tests.pipeline.fake_stages import Item
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_collecting() -> Iterator[None]:
+    """Collecting garbage takes longer than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.halving.free_memory", lambda: None)
+        yield
 
 
 class Small(Stage[Any, Any]):
@@ -83,3 +94,25 @@ def test_every_stage_of_a_process_is_protected_and_what_failed_earlier_keeps_its
     assert results[:3] == [("done", "s0"), ("done", "s1"), ("done", "s2")]
     assert results[3] is earlier
     assert isinstance(results[4], Failed)
+
+
+class SmallFlux(LayerFlux):
+    """The simulated generator on a GPU for two pictures."""
+
+    def process(self, batch: Sequence[Draw]) -> list[Drawn | Failed]:
+        """See `LayerFlux.process`."""
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().process(batch)
+
+
+def test_a_drawn_layer_records_the_shape_that_it_was_drawn_in() -> None:
+    config = LayerFluxConfig(model="simulated", layer_sizes=((64, 64),), base_sizes=((64, 64),))
+    draws = [Draw(f"s{index}", 0, 0, index, "a red box", "a red box", (64, 64)) for index in range(5)]
+    whole = StageHost({"layer_flux": LayerFlux(config)}).process("layer_flux", draws)
+    parts = StageHost({"layer_flux": SmallFlux(config)}).process("layer_flux", draws)
+    assert [drawn.batch_shape for drawn in whole] == [(5, 64, 64)] * 5
+    assert [drawn.batch_shape for drawn in parts] == [(2, 64, 64)] * 4 + [(1, 64, 64)]
+    for one, other in zip(whole, parts, strict=True):
+        assert one.draw == other.draw
+        assert np.array_equal(one.rgb, other.rgb)
