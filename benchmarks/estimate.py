@@ -25,9 +25,12 @@ from benchmarks.machine import machine
 from configs import DEMO_CONFIG
 from ledger.run_directory import SHARDS_FOLDER, RunDirectory
 from pipeline.estimate import PER_ACCEPTED, QUANTITIES, Range, stored_estimate
-from pipeline.estimate_view import amount, span
+from pipeline.estimate_view import amount, duration, span
 from pipeline.forecast import truth_of
+from pipeline.measurement import span_of
+from pipeline.phases import read_phases
 from pipeline.run import existing_run
+from pipeline.timings import read_timings
 from shards.reader import Publication
 
 SIMULATION_CONFIG = DEMO_CONFIG.with_name("simulation.yaml")
@@ -54,6 +57,9 @@ def measure(config: Path, overrides: list[str], batches: int) -> dict[str, Any]:
             "storage_bytes": float(_bytes(out / "chunks") + _bytes(out / SHARDS_FOLDER)),
         }
         estimate = stored_estimate(run)
+        phases = {phase.name: phase.seconds for phase in read_phases(run.storage)}
+        phases["publishing"] += phases.pop("reporting")
+        phases["making"] = sum(span_of(reports) for reports in read_timings(run.storage))
     assert estimate is not None
     rows = {}
     for name, expected in estimate.quantities.items():
@@ -71,6 +77,10 @@ def measure(config: Path, overrides: list[str], batches: int) -> dict[str, Any]:
         "busy": round(estimate.busy, 3),
         "light_busy": round(estimate.light_busy, 3),
         "quantities": rows,
+        "seconds_of": {
+            name: {"expected": round(seconds, 2), "truth": round(phases[name], 2)}
+            for name, seconds in estimate.seconds_of.items()
+        },
     }
 
 
@@ -106,6 +116,8 @@ def _table(result: dict[str, Any]) -> Table:
         each = " per accepted" if bare != name else ""
         expected = span(bare, Range(low=row["low"], mid=row["mid"], high=row["high"]), "EUR")
         table.add_row(QUANTITIES[bare] + each, expected, amount(bare, row["truth"], "EUR"), f"{row['ratio']:.3f}")
+    for name, seconds in result["seconds_of"].items():
+        table.add_row(f"of it {name}", duration(seconds["expected"]), duration(seconds["truth"]), "")
     return table
 
 

@@ -142,7 +142,7 @@ def plan(config: ConfigFile, set_: Overrides = None) -> None:
         return
     told = estimate_config(loaded, briefs, loaded.estimate.measured, 0, console, began)
     console.print(render_summary(describe_plan(told.plan, loaded), measured=True))
-    console.print(render_estimate(told.estimate))
+    console.print(render_estimate(told.estimate), soft_wrap=True)
 
 
 @app.command()
@@ -171,7 +171,7 @@ def estimate(
     with _stopped_by_ctrl_c():
         told = estimate_config(loaded, briefs, from_, batches, console, began)
     console.print(render_summary(describe_plan(told.plan, loaded), measured=True))
-    console.print(render_estimate(told.estimate))
+    console.print(render_estimate(told.estimate), soft_wrap=True)
     if save is not None:
         write_measurement(save, told.measurement)
         console.print(f"{save}: for --from, and as estimate.measured for plan, run and report", soft_wrap=True)

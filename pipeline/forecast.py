@@ -13,7 +13,7 @@ from ledger.run_directory import FINGERPRINT_PARTS, RunDirectory
 from pipeline.chunk_flow import LAYER_FLUX
 from pipeline.config import RunConfig
 from pipeline.estimate import estimate_plan, price_of, store_estimate, stored_estimate
-from pipeline.measurement import Measurement, measured_parts, read_measurement, require_same, tar_bytes
+from pipeline.measurement import Measurement, measured_parts, read_measurement, require_same, span_of, tar_bytes
 from pipeline.phases import latest_phase, phase_seconds, read_phases
 from pipeline.plan import Plan
 from pipeline.timings import read_timings
@@ -82,7 +82,7 @@ def truth_of(run: RunDirectory, config: RunConfig, published: Collection[str]) -
         published: the samples of the publication.
     """
     phases, sittings = read_phases(run.storage), read_timings(run.storage)
-    making = sum(max(each.ended for each in reports) - min(each.started for each in reports) for reports in sittings)
+    making = sum(map(span_of, sittings))
     held = phase_seconds(phases, "starting") + making
     seconds = making + sum(phase.seconds for phase in phases)
     if phases and phases[-1].name == "publishing":

@@ -185,7 +185,7 @@ def measure_run(run: RunDirectory, plan: Plan, config: RunConfig) -> Measurement
     played = np.median(
         [play(list(loads.values()), costs, measured.redraw_rates(), shape, rng).seconds for _ in range(9)]
     )
-    return measured.model_copy(update={"overhead": float(np.clip(_span(sittings[0]) / max(played, 1e-9), 0.8, 1.5))})
+    return measured.model_copy(update={"overhead": float(np.clip(span_of(sittings[0]) / max(played, 1e-9), 0.8, 1.5))})
 
 
 def tar_bytes(sizes: Iterable[int]) -> int:
@@ -193,7 +193,8 @@ def tar_bytes(sizes: Iterable[int]) -> int:
     return sum(_TAR_BLOCK + -(-size // _TAR_BLOCK) * _TAR_BLOCK for size in sizes)
 
 
-def _span(reports: Sequence[BatchReport]) -> float:
+def span_of(reports: Sequence[BatchReport]) -> float:
+    """Seconds from the first batch's start to the last one's end."""
     return max(report.ended for report in reports) - min(report.started for report in reports)
 
 
