@@ -3,7 +3,8 @@
     python -m benchmarks.review                        200,000 samples, made in a temporary folder
     python -m benchmarks.review --samples 5000
     python -m benchmarks.review --run DIR              makes the run there and finds it again the next time
-    python -m benchmarks.review --latency 30           every read of pictures takes 30 ms, as from an object store
+    python -m benchmarks.review --latency 30           every read of pictures takes 30 ms
+    python -m benchmarks.review --s3 --latency 30      the run lies on an S3 server, and each request is 30 ms late
 
 What a browser asks for is measured over HTTP, on six connections that are kept open, as a browser has. With Playwright
 and Chromium at hand the page itself is measured too: from navigation to the last visible thumbnail, scrolling at 20
@@ -34,6 +35,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.machine import machine
 from benchmarks.review_run import make_large_run
+from benchmarks.s3_folder import BUCKET
+from benchmarks.s3_server import Wire, environment
 
 RESULT: Final = Path("benchmarks/results/review.json")
 CONNECTIONS: Final = 6
@@ -114,7 +117,23 @@ class Browserlike:
 
 
 @contextmanager
-def served(run: Path, latency: float) -> Iterator[Served]:
+def on_s3(run: Path, latency: float) -> Iterator[str]:
+    """The run's URL on an S3 server in a process of its own, with S3 clients pointed at it; each request is late."""
+    command = [sys.executable, "-m", "benchmarks.s3_folder", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        wire = Wire(int(process.stdout.readline()), latency / 1000)
+        with environment(wire.url):
+            yield f"s3://{BUCKET}"
+        wire.cut()
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+@contextmanager
+def served(run: Path | str, latency: float) -> Iterator[Served]:
     """The server in a process of its own, ready to answer, near-duplicates found."""
     command = [sys.executable, "-m", "benchmarks.review_server", str(run), "--latency", str(latency)]
     start = time.perf_counter()
@@ -286,6 +305,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=200_000)
     parser.add_argument("--run", type=Path, help="keeps the run there")
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds that each read of pictures takes")
+    parser.add_argument("--s3", action="store_true", help="serves from an S3 server, each request to it being late")
     parser.add_argument("--seconds", type=float, default=SCROLL_SECONDS, help="of scrolling")
     parser.add_argument("--json", type=Path, default=None, help=f"{RESULT} where nothing else is asked for")
     arguments = parser.parse_args()
@@ -293,11 +313,18 @@ def main() -> None:
         run = arguments.run or Path(folder) / "run"
         if not (run / "run.json").exists():
             make_large_run(run, arguments.samples)
-        with served(run, arguments.latency) as server:
-            measured = measure(server, arguments.seconds)
-    document = {"machine": machine(), "samples": arguments.samples, "latency_ms": arguments.latency, **measured}
+        if arguments.s3:
+            with on_s3(run, arguments.latency) as place, served(place, 0.0) as server:
+                measured = measure(server, arguments.seconds)
+        else:
+            with served(run, arguments.latency) as server:
+                measured = measure(server, arguments.seconds)
+    store = "S3" if arguments.s3 else "disk"
+    document = {"machine": machine(), "samples": arguments.samples, "latency_ms": arguments.latency, "store": store}
+    document |= measured
     print(table(document))
     name = RESULT if not arguments.latency else RESULT.with_name("review_latency.json")
+    name = RESULT.with_name("review_s3.json") if arguments.s3 else name
     (arguments.json or name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
@@ -322,7 +349,8 @@ def measure(server: Served, seconds: float) -> dict[str, Any]:
 
 def table(document: dict[str, Any]) -> str:
     """The results as Markdown."""
-    lines = [f"{document['machine']}, {document['samples']:,} samples, reads take {document['latency_ms']:g} ms\n"]
+    delay = f"reads from {document['store']} take {document['latency_ms']:g} ms"
+    lines = [f"{document['machine']}, {document['samples']:,} samples, {delay}\n"]
     lines += ["| what | measured | wanted |", "|---|---|---|"]
 
     def line(what: str, value: str, wanted: str = "") -> None:

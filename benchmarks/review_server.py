@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from curation.app import make_app
 from curation.server import bind, serve
+from ledger.fenced import FencedStorage
 from ledger.storage import LocalStorage
 from pipeline.review import ReviewOptions, open_review
 
@@ -24,19 +25,19 @@ class SlowStorage(LocalStorage):
         super().__init__(root)
         self._seconds = seconds
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str, read_ahead: int = 0) -> BinaryIO:
         time.sleep(self._seconds)
-        return super().open(name)
+        return super().open(name, read_ahead)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run")
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds")
     arguments = parser.parse_args()
     review = open_review(arguments.run, ReviewOptions(reviewer="benchmark"))
     if arguments.latency:
-        review.library.storage = SlowStorage(arguments.run, arguments.latency / 1000)
+        review.library.storage = FencedStorage(SlowStorage(Path(arguments.run), arguments.latency / 1000))
     address = bind("127.0.0.1", 0)
     print(f"open {address.url}", flush=True)
     serve(functools.partial(make_app, review), address, review.bus.close)

@@ -33,7 +33,7 @@ class S3Server:
         from moto.server import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import WSGIRequestHandler, make_server
 
-        class Silent(WSGIRequestHandler):
+        class Silent(WSGIRequestHandler):  # type: ignore[misc]
             def log(self, type: str, message: str, *args: Any) -> None:
                 """Says nothing."""
 

@@ -21,6 +21,8 @@ READ_AHEAD = 4 * 1024**2
 """Bytes that a reader from front to back asks for at once."""
 
 _READ_AT_ONCE = 32 * 1024**2
+_CONNECTIONS = 32
+"""To an object store at the same time: the review page asks for two dozen thumbnails at once."""
 
 
 @dataclass(frozen=True)
@@ -314,7 +316,12 @@ def _file_system(place: str) -> tuple[Any, str]:
         options = {
             "use_listings_cache": False,
             "endpoint_url": os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
-            "config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 1}},
+            "config_kwargs": {
+                "connect_timeout": 5,
+                "read_timeout": 30,
+                "retries": {"max_attempts": 1},
+                "max_pool_connections": _CONNECTIONS,
+            },
         }
     try:
         system, root = fsspec.core.url_to_fs(place, **options)
