@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.report.statistics import ScoreNumbers, Sitting
+from pipeline.report.statistics import ScoreNumbers, Sitting, busy_workers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +21,11 @@ STAGE_COLORS = ("#4f7cac", "#e09f3e", "#6a994e", "#9d4edd", "#d1495b", "#2a9d8f"
 BINS = 30
 COLUMNS = 3
 MOST_WORKERS = 40
+POINTS = 200
+TROUBLE_COLOR = "#c1121f"
+TIME_UNITS = (("days", 86400.0, 2 * 86400.0), ("hours", 3600.0, 2 * 3600.0), ("minutes", 60.0, 3 * 60.0))
+"""Units of time: name, seconds, and from how many seconds on it is used."""
+
 DPI = 120
 
 
@@ -50,27 +55,49 @@ def draw_scores(scores: Sequence[ScoreNumbers]) -> bytes:
 
 
 def draw_timeline(sitting: Sitting) -> bytes:
-    """A row per worker, a bar where it was busy, and its busy share. Of very many workers the first are drawn."""
+    """How many workers were at what, and below it a row per worker: a bar where it was busy, and its busy share.
+
+    A red mark stands where a batch ended of which something failed, or that had been tried before. Of very many workers
+    the first have a row; the curve above counts all of them.
+    """
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     workers = sitting.workers[:MOST_WORKERS]
-    intervals = sorted((interval for worker in workers for interval in worker.intervals), key=lambda each: each.start)
-    stages = dict.fromkeys(interval.stage for interval in intervals)  # in the order in which they first worked
-    colors = {stage: STAGE_COLORS[number % len(STAGE_COLORS)] for number, stage in enumerate(stages)}
-    figure = new_figure(10.2, 1.3 + 0.32 * len(workers))
-    axis = figure.subplots()
+    unit, seconds = time_unit(sitting.seconds)
+    busy = busy_workers(sitting, POINTS)
+    colors = {stage: STAGE_COLORS[number % len(STAGE_COLORS)] for number, stage in enumerate(busy)}
+    rows = 0.32 * len(workers)
+    figure = new_figure(10.2, 2.4 + rows)
+    above, axis = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, max(rows, 0.32)))
+    length = sitting.seconds / seconds
+    times = (np.arange(POINTS) + 0.5) * length / POINTS
+    above.stackplot(times, *busy.values(), colors=list(colors.values()), linewidth=0)
+    above.set_ylim(0, max(len(sitting.workers), 1))
+    above.set_ylabel("workers busy", fontsize=8, color=INK)
+    plain_axis(above)
     for row, worker in enumerate(workers):
-        bars = [(interval.start, interval.end - interval.start) for interval in worker.intervals]
+        bars = [(each.start / seconds, (each.end - each.start) / seconds) for each in worker.intervals]
         axis.broken_barh(bars, (row - 0.38, 0.76), facecolors=[colors[each.stage] for each in worker.intervals])
-        axis.text(sitting.seconds * 1.01, row, f"{worker.busy_share:.0%} busy", va="center", fontsize=8, color=INK)
+        axis.text(length * 1.01, row, f"{worker.busy_share:.0%} busy", va="center", fontsize=8, color=INK)
+        marks = [each / seconds for each in worker.troubles]
+        axis.plot(marks, [row + 0.44] * len(marks), "^", color=TROUBLE_COLOR, markersize=5, clip_on=False)
     axis.set_yticks(range(len(workers)), [worker.worker for worker in workers])
     axis.set_ylim(len(workers) - 0.4, -0.6)
-    axis.set_xlim(0, sitting.seconds)
-    axis.set_xlabel("seconds", fontsize=8, color=INK)
-    handles = [Patch(color=color, label=stage) for stage, color in colors.items()]
+    axis.set_xlim(0, length)
+    axis.set_xlabel(unit, fontsize=8, color=INK)
+    handles: list[Any] = [Patch(color=color, label=stage) for stage, color in colors.items()]
+    if any(worker.troubles for worker in workers):
+        label = "failed, or tried again"
+        handles.append(Line2D([], [], color=TROUBLE_COLOR, marker="^", linestyle="none", label=label))
     figure.legend(handles=handles, loc="outside upper left", ncols=8, fontsize=8, frameon=False)
     plain_axis(axis)
     return png_of(figure)
+
+
+def time_unit(seconds: float) -> tuple[str, float]:
+    """The unit in which a time is read best, and its seconds."""
+    return next(((unit, length) for unit, length, above in TIME_UNITS if seconds > above), ("seconds", 1.0))
 
 
 def bin_edges(values: NDArray[np.float64], threshold: float | None) -> NDArray[np.float64]:

@@ -78,11 +78,17 @@ class BusyInterval:
 
 @dataclass(frozen=True)
 class WorkerTime:
-    """One worker during a sitting; `busy_share` of the sitting's time, in 0…1."""
+    """One worker during a sitting.
+
+    Attributes:
+        busy_share: of the sitting's time, in 0…1.
+        troubles: when batches ended of which an item failed, or that had been tried before; seconds into the sitting.
+    """
 
     worker: str
     intervals: tuple[BusyInterval, ...]
     busy_share: float
+    troubles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,13 +136,37 @@ def sitting_of(reports: Sequence[BatchReport]) -> Sitting:
     began = min(report.started for report in reports)
     seconds = max(report.ended for report in reports) - began
     by_worker: dict[str, list[BusyInterval]] = defaultdict(list)
+    troubles: dict[str, list[float]] = defaultdict(list)
     for report in reports:
         by_worker[report.worker].append(BusyInterval(report.stage, report.started - began, report.ended - began))
+        if report.failed or report.attempt > 1:
+            troubles[report.worker].append(report.ended - began)
     workers = [
-        WorkerTime(worker, _joined(intervals, seconds / 1000), _covered(intervals) / seconds if seconds else 0.0)
+        WorkerTime(
+            worker,
+            _joined(intervals, seconds / 1000),
+            _covered(intervals) / seconds if seconds else 0.0,
+            tuple(troubles[worker]),
+        )
         for worker, intervals in by_worker.items()
     ]
     return Sitting(seconds, tuple(sorted(workers, key=lambda worker: _natural(worker.worker))))
+
+
+def busy_workers(sitting: Sitting, points: int) -> dict[str, NDArray[np.float64]]:
+    """How many workers were at each stage, on average over each of so many equal parts of the sitting.
+
+    Returns:
+        Stage → ``[points]``, in the order in which the stages first worked.
+    """
+    edges = np.linspace(0.0, max(sitting.seconds, 1e-9), points + 1)
+    busy: dict[str, NDArray[np.float64]] = {}
+    intervals = sorted((each for worker in sitting.workers for each in worker.intervals), key=lambda each: each.start)
+    for interval in intervals:
+        covered = np.minimum(edges[1:], interval.end) - np.maximum(edges[:-1], interval.start)
+        busy.setdefault(interval.stage, np.zeros(points))
+        busy[interval.stage] += np.maximum(covered, 0.0) / np.diff(edges)
+    return busy
 
 
 def score_numbers(rows: pa.Table, thresholds: Mapping[str, float]) -> list[ScoreNumbers]:

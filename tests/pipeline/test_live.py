@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ledger.storage import LocalStorage
+from ledger.storage import LocalStorage, open_storage
 from pipeline.live import LIVE_FILE, Live, LiveFile, LiveStage, LiveWorker, read_live
 from pipeline.live_view import live_line, render_live, watch
 from pipeline.pools import BatchReport
@@ -63,6 +63,14 @@ def test_a_run_at_work_counts_items_failures_and_workers(tmp_path: Path) -> None
     assert found.stages == {"layer_flux": LiveStage(12, 2, 6)}
     assert found.workers == {"layer_flux-3": LiveWorker(51.0, "layer_flux", 0)}
     assert found.per_second > 0
+
+
+def test_it_is_read_from_a_bucket_by_whoever_reaches_that(bucket: str) -> None:
+    with LiveFile(open_storage(f"{bucket}/run"), progress(), every_seconds=1000) as file:
+        file.on_asked("matting", 3)
+    found = read_live(open_storage(f"{bucket}/run"))
+    assert found is not None
+    assert found.stages == {"matting": LiveStage(0, 0, 3)}
 
 
 def test_a_storage_that_fails_does_not_end_the_run(tmp_path: Path) -> None:

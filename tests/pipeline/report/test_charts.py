@@ -1,6 +1,7 @@
 """Charts: where their bars stand, and in which colour."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ImageColor
@@ -12,11 +13,13 @@ from pipeline.report.charts import (
     BINS,
     FLAGGED_COLOR,
     STAGE_COLORS,
+    TROUBLE_COLOR,
     bin_edges,
     draw_scores,
     draw_timeline,
+    time_unit,
 )
-from pipeline.report.statistics import BusyInterval, ScoreNumbers, Sitting, WorkerTime
+from pipeline.report.statistics import BusyInterval, ScoreNumbers, Sitting, WorkerTime, busy_workers
 
 scores = st.floats(-1e3, 1e3)
 
@@ -65,7 +68,38 @@ def test_a_bar_of_the_timeline_is_as_long_as_the_work() -> None:
         WorkerTime("a-1", (BusyInterval("draw", 5, 10),), 0.5),
     )
     picture = decode_png(draw_timeline(Sitting(10, workers)))
-    lengths = colored(picture, STAGE_COLORS[0]).sum(axis=1)
+    rows = picture[picture.shape[0] // 2 :]  # below the curve
+    lengths = colored(rows, STAGE_COLORS[0]).sum(axis=1)
     full = lengths.max()
     assert full > picture.shape[1] / 2
     assert (np.abs(lengths - full / 2) <= 2).sum() >= 10
+
+
+def test_the_curve_is_as_high_as_workers_are_busy() -> None:
+    workers = (
+        WorkerTime("a-0", (BusyInterval("draw", 0, 10),), 1.0),
+        WorkerTime("a-1", (BusyInterval("matte", 5, 10),), 0.5),
+    )
+    busy = busy_workers(Sitting(10, workers), 20)
+    assert list(busy) == ["draw", "matte"]
+    assert np.allclose(busy["draw"], 1)
+    assert np.allclose(busy["matte"], [0] * 10 + [1] * 10)
+
+
+def test_troubles_are_marked_where_they_were_and_explained() -> None:
+    well, ill = (
+        decode_png(draw_timeline(Sitting(10, (WorkerTime("a-0", (BusyInterval("draw", 0, 10),), 1.0, troubles),))))
+        for troubles in ((), (5.0,))
+    )
+    assert not colored(well, TROUBLE_COLOR).any()
+    marks = colored(ill, TROUBLE_COLOR)
+    assert marks[: ill.shape[0] // 4].any()  # the legend
+    across = np.flatnonzero(marks[ill.shape[0] // 2 :].any(axis=0))
+    assert 0.4 * ill.shape[1] < across.mean() < 0.6 * ill.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit"), [(20.0, "seconds"), (600.0, "minutes"), (20_000.0, "hours"), (500_000.0, "days")]
+)
+def test_long_runs_are_told_in_longer_units(seconds: float, unit: str) -> None:
+    assert time_unit(seconds)[0] == unit
