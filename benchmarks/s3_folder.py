@@ -50,7 +50,7 @@ class FolderBucket:
         return Response(
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
             f"<Name>{BUCKET}</Name><Prefix>{escape(prefix)}</Prefix><KeyCount>{len(parts)}</KeyCount>"
-            f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{''.join(parts)}</ListBucketResult>",
+            f"<EncodingType>url</EncodingType><IsTruncated>{str(more).lower()}</IsTruncated>{token}{''.join(parts)}</ListBucketResult>",
             media_type="application/xml",
         )
 
@@ -97,7 +97,7 @@ class FolderBucket:
     def _listed(self, path: Path, key: str) -> str:
         status = path.stat()
         if path.is_dir():
-            return f"<CommonPrefixes><Prefix>{escape(key)}/</Prefix></CommonPrefixes>"
+            return f"<CommonPrefixes><Prefix>{escape(quote(key, safe='/'))}/</Prefix></CommonPrefixes>"
         return (
             f"<Contents><Key>{escape(quote(key, safe='/'))}</Key><Size>{status.st_size}</Size>"
             f"<LastModified>{_iso(status.st_mtime)}</LastModified><ETag>{escape(_etag(status))}</ETag></Contents>"
