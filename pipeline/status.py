@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ledger.lease import driver_at_work
+from ledger.lease import STALE_SECONDS, driver_at_work, last_driver, last_sign
 from ledger.run_directory import LOCK_FILE, SHARDS_FOLDER, RunDirectory
 from ledger.summary import FailedSample, RunSummary
 from pipeline.estimate_view import duration
@@ -61,6 +62,8 @@ class RunStatus:
         driver: the process that drives the run now: its id, 0 where it is not known; None when nobody does.
         left: until all chunks are there; None where nothing tells, or nobody drives.
         live: what the driver said last; None where nobody drives.
+        host: the driver's machine where it is another one than this; empty otherwise.
+        silent_seconds: since the driver's last sign of life by its clock and ours; None where it gave none.
     """
 
     place: str
@@ -77,6 +80,8 @@ class RunStatus:
     driver: int | None
     left: TimeLeft | None = None
     live: Live | None = None
+    host: str = ""
+    silent_seconds: float | None = None
 
     @property
     def planned(self) -> int:
@@ -90,6 +95,7 @@ def run_status(place: Path | str) -> RunStatus:
     counts = summary.counts()
     planned, planned_chunks = _planned(run)
     driver = driver_of(run)
+    host, silent = _sign_of_life(run) if driver is not None else ("", None)
     return RunStatus(
         place=run.place,
         name=str(run.info.get("config", {}).get("name", "")),
@@ -105,6 +111,8 @@ def run_status(place: Path | str) -> RunStatus:
         driver=driver,
         left=time_left(run, planned_chunks - counts.chunks, planned_chunks) if driver is not None else None,
         live=read_live(run.storage) if driver is not None else None,
+        host=host,
+        silent_seconds=silent,
     )
 
 
@@ -124,6 +132,16 @@ def driver_of(run: RunDirectory) -> int | None:
     except FileNotFoundError:  # nobody ever drove it
         pass
     return None
+
+
+def _sign_of_life(run: RunDirectory) -> tuple[str, float | None]:
+    """The machine of whoever holds the lease, unless it is this one, and for how long nothing was heard of them."""
+    driver = last_driver(run.storage)
+    if driver is None:
+        return "", None
+    sign = last_sign(run.storage, driver)
+    host = driver.host if driver.host != socket.gethostname() else ""
+    return host, max(0.0, time.time() - sign.at) if sign is not None else None
 
 
 def render_status(status: RunStatus) -> RenderableType:
@@ -188,7 +206,10 @@ def _publication_line(status: RunStatus) -> str:
 def _driver_line(status: RunStatus) -> str:
     if status.driver is None:
         return "nobody at work" + ("; layerprism run goes on from here" if status.pending else "")
-    return f"process {status.driver} at work" if status.driver else "at work"
+    who = f"process {status.driver}" + (f" on {status.host}" if status.host else "")
+    if status.silent_seconds is not None and status.silent_seconds > STALE_SECONDS:
+        return f"{who}, silent for {duration(status.silent_seconds)}; if it is dead, layerprism run goes on from here"
+    return f"{who} at work" if status.driver else "at work"
 
 
 def _left_line(left: TimeLeft) -> str:

@@ -2,6 +2,8 @@
 
 import io
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from rich.console import Console
 from layered.errors import UserError
 from ledger.commit import ChunkRevision, write_chunk
 from ledger.publication import publish
-from ledger.run_directory import SHARDS_FOLDER
-from pipeline.status import driver_of, render_status, run_status
+from ledger.run_directory import SHARDS_FOLDER, RunDirectory
+from pipeline.live import LIVE_FILE, Live, LiveStage, LiveWorker
+from pipeline.status import driver_of, render_status, run_status, status_line, watch_status
 from shards.manifest import MANIFEST_FILE
 from shards.writer import ShardConfig
 from tests.ledger.runs import chunk_sample, failed_sample, sample_id
@@ -103,3 +106,41 @@ def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
     (run.path / "plan.parquet").write_bytes(b"not parquet")
     with pytest.raises(UserError, match=r"plan\.parquet cannot be read"):
         run_status(run.path)
+
+
+def test_a_driver_elsewhere_is_named_with_its_machine_and_told_when_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_run(tmp_path / "run").path
+    with RunDirectory.open(path).driving():
+        monkeypatch.setattr(socket, "gethostname", lambda: "the laptop")
+        status = run_status(path)
+        assert status.host not in ("", "the laptop")
+        assert f"process {os.getpid()} on {status.host} at work" in printed(path)
+        later = time.time() + 3 * 3600
+        monkeypatch.setattr(time, "time", lambda: later)
+        assert "silent for 3.0 h; if it is dead, layerprism run goes on from here" in printed(path)
+
+
+def test_what_the_driver_said_is_shown_while_it_drives(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    workers = {"layer_flux-3": LiveWorker(time.time(), "layer_flux", 2)}
+    live = Live(time.time(), 0.0, 5.0, 200, 150, 12.5, {"layer_flux": LiveStage(150, 1, 16)}, workers)
+    run.storage.write(LIVE_FILE, live.to_bytes())
+    assert "12.5/s" not in printed(run.path)
+    with RunDirectory.open(run.path).driving():
+        text = printed(run.path)
+        assert "150 of 200 drawn, 12.5/s (now)" in text
+        assert "layer_flux-3" in text
+        line = status_line(run_status(run.path))
+        assert line.startswith("5 of 9 finished, 1 failed, 3 pending, 2 of 3 chunks; process")
+
+
+def test_watching_goes_on_until_nobody_is_at_work(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    stream = io.StringIO()
+    watch_status(run.path, 0.0, Console(file=stream, force_terminal=False))
+    (line,) = stream.getvalue().splitlines()
+    assert (
+        line == "5 of 9 finished, 1 failed, 3 pending, 2 of 3 chunks; nobody at work; layerprism run goes on from here"
+    )
