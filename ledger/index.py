@@ -24,7 +24,7 @@ from layered.sidecar import Sidecar
 from ledger.commit import CHUNKS_FOLDER, RECORD_SCHEMA, ChunkRevision, Failure, tar_of
 from ledger.rescoring import rescored_tables
 from ledger.storage import Storage
-from shards.files import READ_AHEAD
+from shards.files import spooled
 from shards.parquet import read_parquet
 from shards.tar import Member, is_sample_member, read_members
 
@@ -246,7 +246,7 @@ def record_batches(
     if wanted & indexed.keys() and indexed.items() <= versions.items():
         paths = [*columns, *(field.name for field in _PLACE_FIELDS)]
         with (
-            storage.open(INDEX_FILE, READ_AHEAD) as stream,
+            spooled(storage, INDEX_FILE) as stream,
             pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20) as file,
         ):
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=paths, use_threads=False):
@@ -316,7 +316,7 @@ def _samples_by_commit(records: pa.Table) -> dict[ChunkRevision, list[str]]:
 def _read_index(storage: Storage) -> tuple[pa.Table, dict[ChunkRevision, str]]:
     """The stored index and the commits it covers, with their versions; empty when there is none that can be read."""
     try:
-        with storage.open(INDEX_FILE, READ_AHEAD) as stream:
+        with spooled(storage, INDEX_FILE) as stream:
             table = read_parquet(stream)
         commits = json.loads((table.schema.metadata or {})[COMMITS_KEY])
         covered = {ChunkRevision(chunk, revision): version for chunk, revision, version in commits}

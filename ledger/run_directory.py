@@ -20,7 +20,7 @@ from ledger.fenced import FencedStorage
 from ledger.lease import LEASE_FOLDER, Fence, held, last_driver
 from ledger.object_storage import PROBE_FOLDER, ObjectStorage
 from ledger.storage import LocalStorage, Storage, open_storage
-from shards.files import READ_AHEAD, open_files
+from shards.files import open_files
 from shards.parquet import read_parquet
 from shards.patience import DEFAULT_PATIENCE_SECONDS
 
@@ -159,7 +159,7 @@ class RunDirectory:
     def read_plan(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of ``plan.parquet``, or some columns of them. Raises UserError when the file is damaged."""
         try:
-            with self.storage.open(PLAN_FILE, READ_AHEAD) as stream:
+            with self.storage.open(PLAN_FILE) as stream:
                 return read_parquet(stream, columns)
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{self.storage.describe(PLAN_FILE)} cannot be read ({error}): start a new run") from error

@@ -27,7 +27,7 @@ from ledger.index import RunIndex
 from ledger.run_directory import SHARDS_FOLDER, RunDirectory, is_run
 from ledger.selection import flagged
 from pipeline.exploded_view import exploded_view
-from shards.files import READ_AHEAD, join_place, local_path
+from shards.files import join_place, local_path
 from shards.manifest import MANIFEST_FILE
 from shards.parquet import read_parquet
 from shards.reader import Publication, holds_publication, iterate_tar, publication_files
@@ -330,7 +330,7 @@ def _unpadded(key: str) -> str:
 def _published_ids(place: str) -> frozenset[str]:
     """Samples of the current publication; none where there is no publication, or only a damaged one."""
     try:
-        with publication_files(place).open(MANIFEST_FILE, READ_AHEAD) as stream:
+        with publication_files(place).open(MANIFEST_FILE) as stream:
             return frozenset(read_parquet(stream, ["sample_id"]).column("sample_id").to_pylist())
     except (OSError, pa.ArrowException):
         return frozenset()

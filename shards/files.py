@@ -10,6 +10,9 @@ import builtins
 import io
 import os
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -291,6 +294,21 @@ def open_files(place: str | Path, patience_seconds: float = DEFAULT_PATIENCE_SEC
 
 def _below(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
+
+
+@contextmanager
+def spooled(files: Files, name: str) -> Iterator[BinaryIO]:
+    """A file for reading here and there: one from a far store is fetched whole, into a temporary file, first."""
+    if files.is_local:
+        with files.open(name) as stream:
+            yield stream
+        return
+    with tempfile.TemporaryFile(prefix="layerprism-") as spool:
+        with files.open(name) as source:
+            while block := source.read(_READ_AT_ONCE):
+                spool.write(block)
+        spool.seek(0)
+        yield cast(BinaryIO, spool)
 
 
 def _local_entry(status: os.stat_result) -> FileEntry:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from layered.scores import Score
 from layered.sidecar import Sidecar
-from shards.files import READ_AHEAD, Files
+from shards.files import Files, spooled
 from shards.parquet import read_parquet
 from shards.tar import Member
 
@@ -141,7 +141,7 @@ def file_sha256(path: Path) -> str:
 def read_manifest(files: Files) -> pa.Table:
     """Rows of `MANIFEST_SCHEMA`. Raises ValueError when there is no manifest or it is damaged."""
     try:
-        with files.open(MANIFEST_FILE, READ_AHEAD) as stream:
+        with spooled(files, MANIFEST_FILE) as stream:
             return read_parquet(stream)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{MANIFEST_FILE} cannot be read: {error}") from error
