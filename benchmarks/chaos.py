@@ -74,7 +74,12 @@ WEIGHTS: Final[Mapping[str, float]] = {
 CHANGE_A_BATCH: Final = {chaos_driver.GPU_MEMORY, chaos_driver.RAISED, chaos_driver.POISON}
 
 WORKERS: Final = 3
-MEAN_SECONDS_BETWEEN_FAULTS: Final = 1.0
+MEAN_BATCHES_BETWEEN_FAULTS: Final = 8.0
+"""Of all stages: so that a storm is as dense on a slow machine as on a fast one."""
+
+AT_ONCE: Final = 0.25
+"""Share of the faults that follow the one before within a second."""
+
 SECONDS_WITHOUT_PROGRESS: Final = 420.0
 
 SIMULATED: Final = """\
@@ -252,8 +257,8 @@ class Driver:
         return any(log.stat().st_size for log in self._logs() if log not in self._logs_before)
 
     def progress(self) -> int:
-        """Grows with each batch."""
-        return sum(log.stat().st_size for log in self._logs())
+        """Batches that are done, of all drivers together."""
+        return sum(log.read_bytes().count(b"\n") for log in self._logs())
 
     def _logs(self) -> list[Path]:
         return sorted((self._run / "timings").glob("*.jsonl"))
@@ -268,6 +273,7 @@ def storm(round_: Round, faults: int, kinds: Mapping[str, float], cluster: Nodes
     started = time.monotonic()
     driver = Driver(config, run, tokens)
     last = (0, time.monotonic())
+    next_at = 0.0
     try:
         while True:
             cluster.tend()
@@ -278,15 +284,17 @@ def storm(round_: Round, faults: int, kinds: Mapping[str, float], cluster: Nodes
                 expected = code in (-signal.SIGKILL, 1) or (code == 2 and "has died" in driver.said())
                 if not expected:
                     raise ChaosError(f"the driver ended with {code}: {driver.said()[-3000:]}")
-                if code == 1 and "the same command goes on from here" not in driver.said():
+                if code == 1 and "same command goes on from here" not in driver.said():
                     raise ChaosError(f"the driver failed without a way out: {driver.said()[-3000:]}")
                 driver.start()
             if driver.progress() != last[0]:
                 last = driver.progress(), time.monotonic()
             elif time.monotonic() - last[1] > SECONDS_WITHOUT_PROGRESS:
                 raise ChaosError(f"no progress: {driver.said()[-3000:]}")
-            if driver.works() and happened.total() < faults:
-                time.sleep(min(rng.expovariate(1 / MEAN_SECONDS_BETWEEN_FAULTS), 5))
+            if driver.works() and happened.total() < faults and driver.progress() >= next_at:
+                time.sleep(rng.random())
+                more = 0.0 if rng.random() < AT_ONCE else rng.expovariate(1 / MEAN_BATCHES_BETWEEN_FAULTS)
+                next_at = driver.progress() + more
                 kind = rng.choices(list(kinds), list(kinds.values()))[0]
                 happened[kind] += _strike(kind, happened.total(), rng, cluster, driver, tokens)
             time.sleep(0.1)

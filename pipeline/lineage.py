@@ -81,7 +81,7 @@ class Recipe:
                 if handle.failed is not None:
                     raise FailedWorkError(
                         f"sample {handle.failed.sample_id} was lost with a machine and could not be made again in "
-                        f"{self.stage}: {handle.failed.error}. The same command goes on from here"
+                        f"{self.stage}: {handle.failed.error}: the same command goes on from here"
                     )
                 wanted.reference = handle.value.reference
 
