@@ -57,7 +57,7 @@ def measure(config: Path, overrides: list[str], batches: int) -> dict[str, Any]:
             "storage_bytes": float(_bytes(out / "chunks") + _bytes(out / SHARDS_FOLDER)),
         }
         estimate = stored_estimate(run)
-        phases = {phase.name: phase.seconds for phase in read_phases(run.storage)}
+        phases: dict[str, float] = {phase.name: phase.seconds for phase in read_phases(run.storage)}
         phases["publishing"] += phases.pop("reporting")
         phases["making"] = sum(span_of(reports) for reports in read_timings(run.storage))
     assert estimate is not None

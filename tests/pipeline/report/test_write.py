@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 
 def report_of(run: RunDirectory, config: ReportConfig | None = None) -> tuple[Path, Page]:
-    path = write_report(run, selection_of(run), THRESHOLDS, config or ReportConfig(), {"told by": "the caller"})
+    path = Path(write_report(run, selection_of(run), THRESHOLDS, config or ReportConfig(), {"told by": "the caller"}))
     return path.parent, Page(path.read_text(encoding="utf-8"))
 
 
@@ -126,7 +126,7 @@ def test_what_there_is_no_data_for_is_left_out(tmp_path: Path) -> None:
     run = small_run(tmp_path / "run", timed=False)
     passing = dict.fromkeys(THRESHOLDS, 0.0)
     selection = select(run.planned_samples(), RunIndex.load(run.storage), {}, passing)
-    path = write_report(run, selection, passing, ReportConfig(), {})
+    path = Path(write_report(run, selection, passing, ReportConfig(), {}))
     page = Page(path.read_text(encoding="utf-8"))
     assert not {"timeline.png", "rejected.png"} & {*folder_bytes(path.parent), *page.references}
     assert "Where the time went" not in page.text["h2"]
@@ -137,7 +137,7 @@ def test_a_run_without_a_published_sample_still_has_a_report(tmp_path: Path) -> 
     run = small_run(tmp_path / "run")
     strict = {"clip_whole": 0.9}
     selection = select(run.planned_samples(), RunIndex.load(run.storage), {}, strict)
-    path = write_report(run, selection, strict, ReportConfig(), {})
+    path = Path(write_report(run, selection, strict, ReportConfig(), {}))
     page = Page(path.read_text(encoding="utf-8"))
     assert "layers.png" not in page.references
     assert {"index.html", "contact_sheet.png", *page.references} == set(folder_bytes(path.parent))
