@@ -97,7 +97,9 @@ def test_the_jobs_command_is_one_of_ours_with_a_configuration_of_the_image() -> 
     assert program == "layerprism"
     group: Any = typer.main.get_command(app)
     context = group.commands[name].make_context(name, list(arguments))
-    assert (REPOSITORY / context.params["config"]).is_file()
+    # The folder of the image that holds the checkout.
+    (folder,) = re.findall(r"^WORKDIR (.+)$", (REPOSITORY / "deploy" / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    assert (REPOSITORY / context.params["config"].relative_to(folder)).is_file()
     assert context.params["out"].startswith("s3://")
     assert job["backoffLimit"] > 0  # a try that was lost is followed by one that resumes
 
