@@ -31,6 +31,7 @@ def test_the_table_says_what_was_wanted() -> None:
         "machine": "one",
         "samples": 120,
         "latency_ms": 30.0,
+        "store": "disk",
         "start_seconds": 1.0,
         "http_first_screen_seconds": 0.5,
         "http_first_screen_again_seconds": 0.25,
