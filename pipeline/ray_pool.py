@@ -91,7 +91,7 @@ class RayPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._longest: dict[str, float] = {}
         self._first_ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._broken: Exception | None = None
+        self._broken: BaseException | None = None
         self._failed_starts = 0
         self._stopped = False
 
@@ -276,12 +276,7 @@ class RayPool:
         self._dismiss(worker)
         nobody = not any(each.ready for each in self._workers.values())
         if ends_the_run or (nobody and self._failed_starts >= self._config.max_attempts * self._spec.workers):
-            self._broken = error
-            if not self._first_ready.done():
-                self._first_ready.set_exception(error)
-            for call in self._waiting:
-                _settle(call, error)
-            self._waiting.clear()
+            self._break(error)
             return
         self._say(f"{line}; another is started")
         if not self._first_ready.done():
@@ -289,13 +284,27 @@ class RayPool:
         else:
             self._hand_out()
 
+    def _break(self, error: BaseException) -> None:
+        """Nothing can be done any more: tells everybody who waits."""
+        self._broken = error
+        if not self._first_ready.done():
+            self._first_ready.set_exception(error)
+        for call in (*self._waiting, *(call for worker in self._workers.values() for call in worker.calls)):
+            _settle(call, error)
+        self._waiting.clear()
+
     def _name(self, worker: _Worker) -> str:
         return f"{self._spec.name}-{worker.number}"
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._break(error)  # a mistake of ours, or stages that cannot be sent to another process
 
 
 async def _answer(actor: Any, call: _Call) -> list[Any]:
@@ -307,11 +316,11 @@ async def _answer(actor: Any, call: _Call) -> list[Any]:
     return [outcome, *values]
 
 
-def _settle(call: _Call, result: list[Any] | Exception) -> None:
+def _settle(call: _Call, result: list[Any] | BaseException) -> None:
     """Answers whoever waits for a call, unless they were cancelled meanwhile."""
     if call.done.done():
         return
-    if isinstance(result, Exception):
+    if isinstance(result, BaseException):
         call.done.set_exception(result)
     else:
         call.done.set_result(result)

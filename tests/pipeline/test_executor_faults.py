@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,16 @@ def test_a_worker_that_cannot_load_again_is_followed_by_one_that_can(ray_session
     assert results == ITEMS
     assert [fault.fault for fault in told.faults] == [Fault.WORKER_DIED]
     assert any("the file system is not mounted yet" in line for line in told.lines)
+
+
+def test_a_stage_that_cannot_be_sent_ends_the_run_instead_of_hanging(ray_session: Any) -> None:
+    async def work(pools: Pools) -> None:
+        raise AssertionError("must not start")
+
+    stage = Tagging()
+    stage.lock = threading.Lock()  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="serializ"):
+        with_ray(work, stage)
 
 
 def test_results_that_were_on_a_lost_machine_are_made_again(ray_session: Any) -> None:
