@@ -89,7 +89,7 @@ def local_ray(config: ExecutorConfig) -> Iterator[tuple[str, str]]:
         if head.poll() is None:
             head.kill()
             head.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
 
 def _command(config: ExecutorConfig, folder: Path, ports: dict[str, int]) -> list[str]:
@@ -113,6 +113,15 @@ def _wait_until_it_answers(address: str, head: subprocess.Popen[bytes], log: Pat
                 "pip install 'layerprism[cluster]', or give --address of a cluster"
             )
         time.sleep(0.2)
+
+
+def _remove(folder: Path) -> None:
+    """Takes a head's folder away; Ray's last processes may write into it once more while they end."""
+    for _ in range(10):
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.3)
+        if not folder.exists():
+            return
 
 
 def _free_ports(count: int) -> list[int]:
