@@ -68,13 +68,11 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(FAILED_WORK)
     except OSError as error:
-        if error.errno not in DISK_TROUBLE:
+        if error.errno not in DISK_TROUBLE and not isinstance(error, PermissionError):
             raise
-        where = f" {error.filename}" if error.filename else ""
-        print(
-            f"error: cannot write{where}: {error.strerror or error}; once that is mended, the same command goes on",
-            file=sys.stderr,
-        )
+        where = f"{error.filename}: " if error.filename else ""
+        line = f"{where}{error.strerror or error}; once that is mended, the same command goes on"
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(FAILED_WORK)
 
 

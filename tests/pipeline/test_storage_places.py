@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +35,7 @@ from pipeline.run import RunSession, new_run
 from pipeline.status import run_status
 from shards.patience import StoreSilentError
 from shards.reader import Publication
+from tests.conftest import REPOSITORY
 
 QUIET = Console(quiet=True)
 
@@ -250,3 +253,26 @@ def test_a_driver_whose_run_was_taken_over_stops_and_publishes_nothing(
         asyncio.run(session.make(briefs, QUIET))
     assert len(RunIndex.load(open_storage(session.run.place)).sample_ids) < 6
     assert run_status(session.run.place).publication is None
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_leaves_a_run_in_s3_that_the_same_command_finishes(
+    config: Path, local: RunSession, bucket: str
+) -> None:
+    program = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+    slowed = ["--set", "layer_flux.simulated.seconds_per_batch=0.5"]
+    command = [*program, "run", str(config), "--out", f"{bucket}/run", *slowed]
+    killed = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    storage = open_storage(f"{bucket}/run")
+    deadline = time.monotonic() + 120
+    while not any(name.endswith(".parquet") for name in storage.list("chunks")):
+        assert time.monotonic() < deadline
+        assert killed.poll() is None
+        time.sleep(0.1)
+    killed.kill()
+    killed.wait()
+    assert 0 < len(RunIndex.load(storage)) < 6
+    assert run_status(f"{bucket}/run").driver is None, "its process is gone, and this machine knows"
+    began = time.monotonic()
+    assert checksums(make(config, f"{bucket}/run")) == checksums(local)
+    assert time.monotonic() - began < lease.STALE_SECONDS
