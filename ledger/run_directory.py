@@ -100,6 +100,9 @@ class RunDirectory:
             info = json.loads(storage.read(RUN_FILE))
         except FileNotFoundError as error:
             raise UserError(f"{place} is not a run: it has no {RUN_FILE}") from error
+        except PermissionError as error:
+            reason = error.strerror or error
+            raise UserError(f"{storage.describe(RUN_FILE)} may not be read: {reason}") from error
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{storage.describe(RUN_FILE)} cannot be read ({error}): restore it, or start a new run"

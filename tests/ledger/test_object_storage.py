@@ -11,6 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from benchmarks.s3_server import S3Server, Wire, environment
 from layered.errors import UserError
 from ledger.object_storage import ObjectStorage
+from ledger.run_directory import RunDirectory
 from shards.patience import StoreSilentError
 
 
@@ -110,3 +111,13 @@ def test_a_create_whose_answer_was_lost_is_known_by_its_bytes(bucket: str, monke
     monkeypatch.setattr(type(storage.fs), "pipe_file", request_lost)
     assert not storage.create("y", b"mine")
     assert storage.read("y") == b"theirs"
+
+
+def test_a_run_that_may_not_be_read_is_told_in_one_line(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Any, path: str, **options: Any) -> bytes:
+        raise PermissionError("Access Denied")
+
+    storage = ObjectStorage(f"{bucket}/run")
+    monkeypatch.setattr(type(storage.fs), "cat_file", refused)
+    with pytest.raises(UserError, match=r"/run/run.json may not be read: Access Denied$"):
+        RunDirectory.open(f"{bucket}/run")
