@@ -34,6 +34,7 @@ BEAT_SECONDS: Final = 10.0
 STALE_SECONDS: Final = 60.0
 
 _KEPT = 5
+_LAST_BEAT_SECONDS = 5.0
 _CHECK_HOLDS_SECONDS = 1.0
 _logger = logging.getLogger(__name__)
 
@@ -146,6 +147,7 @@ def held(
         yield Fence(storage, driver.number)
     finally:
         ended.set()
+        thread.join(_LAST_BEAT_SECONDS)  # a beat that is on its way must not arrive after the last one
         with contextlib.suppress(OSError, FailedWorkError):
             beat(over=True)
 

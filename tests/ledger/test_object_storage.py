@@ -49,15 +49,17 @@ def test_a_bucket_that_is_not_there_is_told_in_one_line(s3_server: S3Server) -> 
 
 def test_large_files_are_created_once_too(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = ObjectStorage(f"{bucket}/run")
-    pipe_file = type(storage.fs).pipe_file
+    pipe_file, parts = storage.fs.pipe_file, []
 
-    def in_parts(self: Any, path: str, data: bytes, **options: Any) -> Any:
-        return pipe_file(self, path, data, chunksize=5 * 2**20, **options)
+    def in_parts(path: str, data: bytes, **options: Any) -> Any:
+        parts.append(path)
+        return pipe_file(path, data, chunksize=5 * 2**20, **options)
 
-    monkeypatch.setattr(type(storage.fs), "pipe_file", in_parts)
+    monkeypatch.setattr(storage.fs, "pipe_file", in_parts)
     content = bytes(11 * 2**20)
     assert storage.create("large", content)
     assert not storage.create("large", content[:-1])
+    assert len(parts) == 2
     assert storage.size("large") == len(content)
 
 
@@ -86,38 +88,43 @@ def test_patience_ends(wire: Wire, bucket: str) -> None:
 
 def test_a_create_whose_answer_was_lost_is_known_by_its_bytes(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = ObjectStorage(f"{bucket}/run")
-    pipe_file, lost = type(storage.fs).pipe_file, []
+    pipe_file, lost = storage.fs.pipe_file, []
 
-    def answer_lost(self: Any, path: str, data: bytes, **options: Any) -> Any:
-        pipe_file(self, path, data, **options)
+    def answer_lost(path: str, data: bytes, **options: Any) -> Any:
+        pipe_file(path, data, **options)
         if not lost:
             lost.append(path)
             raise ConnectionResetError("the answer got lost")
 
-    monkeypatch.setattr(type(storage.fs), "pipe_file", answer_lost)
+    monkeypatch.setattr(storage.fs, "pipe_file", answer_lost)
     assert storage.create("x", b"mine"), "the first try had arrived"
+    assert len(lost) == 1
     assert not storage.create("x", b"mine"), "somebody else with the same bytes is somebody else"
-    lost.clear()
-    storage.remove("y")
-    monkeypatch.setattr(type(storage.fs), "pipe_file", pipe_file)
-    storage.create("y", b"theirs")
 
-    def request_lost(self: Any, path: str, data: bytes, **options: Any) -> Any:
+
+def test_a_create_whose_request_was_lost_does_not_take_anothers_file_for_its_own(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = ObjectStorage(f"{bucket}/run")
+    pipe_file, lost = storage.fs.pipe_file, []
+    assert storage.create("y", b"theirs")
+
+    def request_lost(path: str, data: bytes, **options: Any) -> Any:
         if not lost:
             lost.append(path)
             raise ConnectionResetError("the request got lost")
-        return pipe_file(self, path, data, **options)
+        return pipe_file(path, data, **options)
 
-    monkeypatch.setattr(type(storage.fs), "pipe_file", request_lost)
+    monkeypatch.setattr(storage.fs, "pipe_file", request_lost)
     assert not storage.create("y", b"mine")
+    assert len(lost) == 1
     assert storage.read("y") == b"theirs"
 
 
 def test_a_run_that_may_not_be_read_is_told_in_one_line(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(self: Any, path: str, **options: Any) -> bytes:
+    def refused(path: str, **options: Any) -> bytes:
         raise PermissionError("Access Denied")
 
-    storage = ObjectStorage(f"{bucket}/run")
-    monkeypatch.setattr(type(storage.fs), "cat_file", refused)
+    monkeypatch.setattr(ObjectStorage(f"{bucket}/run").fs, "cat_file", refused)
     with pytest.raises(UserError, match=r"/run/run.json may not be read: Access Denied$"):
         RunDirectory.open(f"{bucket}/run")
