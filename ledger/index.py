@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from layered.codec import decode_members
 from layered.errors import UserError
@@ -22,20 +19,18 @@ from layered.image import LayeredImage
 from layered.scores import Score
 from layered.sidecar import Sidecar
 from ledger.commit import CHUNKS_FOLDER, RECORD_SCHEMA, ChunkRevision, Failure, tar_of
-from ledger.rescoring import rescored_tables
+from ledger.index_file import PLACE_FIELDS, IndexFile, indexed_commits, open_index, stored_batches
+from ledger.rescoring import read_rescored, rescored_files
 from ledger.storage import Storage
-from shards.files import spooled
 from shards.parquet import read_parquet
 from shards.tar import Member, is_sample_member, read_members
 
-INDEX_FILE = "index/records.parquet"
-COMMITS_KEY = b"layerprism.commits"
-_ROWS_AT_ONCE = 4096
 READ_AT_ONCE = 16
 """Records that are asked of an object store at the same time."""
 
-_PLACE_FIELDS = (pa.field("chunk", pa.int32()), pa.field("revision", pa.int32()), pa.field("tar", pa.string()))
-_INDEX_SCHEMA = pa.schema([*RECORD_SCHEMA, *_PLACE_FIELDS])
+_LONG_SCHEMA = pa.schema(
+    [("sample_id", pa.string()), ("layer_index", pa.int32()), ("name", pa.string()), ("score", pa.float64())]
+)
 
 
 @dataclass(frozen=True)
@@ -68,21 +63,27 @@ class RunCounts:
 class RunIndex:
     """The merged commit records. Per sample the highest revision wins; samples stand in the plan's order.
 
-    Load it again to see later commits.
+    Memory holds a few numbers of each sample; members, scores and features are read in blocks when they are asked for,
+    fastest in the plan's order. Load it again to see later commits.
     """
 
-    def __init__(self, storage: Storage, records: pa.Table) -> None:
+    def __init__(self, storage: Storage, records: IndexFile) -> None:
         """Takes rows of all revisions, ordered by chunk and revision; see `load`."""
         self.storage = storage
+        slim = records.columns(["sample_id", "layer_count", "failure.stage", "chunk"])
         # A dict keeps the place of a key's first insertion: a retried sample stays where its first revision stood.
         winners: dict[str, int] = {}
-        for row, sample_id in enumerate(records.column("sample_id").to_pylist()):
+        for row, sample_id in enumerate(slim.column("sample_id").to_pylist()):
             winners[sample_id] = row
-        if len(winners) < len(records):
-            records = records.take(pa.array(winners.values(), pa.int64()))
-        self._records = records.combine_chunks()
+        self._records = records
+        self._rows = np.fromiter(winners.values(), np.int64, len(winners))
         self._position = {sample_id: position for position, sample_id in enumerate(winners)}
-        self._chunk_count = len(pc.unique(records.column("chunk")))
+        taken = slim.select(["layer_count", "failure", "chunk"]).take(pa.array(self._rows))
+        self._failed = pc.is_valid(taken.column("failure")).to_numpy()
+        self._layers, self._chunks = taken.column("layer_count").to_numpy(), taken.column("chunk").to_numpy()
+        self._chunk_count = len(pc.unique(slim.column("chunk")))
+        # Of the commit that was asked for last: a commit's samples stand side by side.
+        self._rescored_kept: dict[ChunkRevision, list[pa.Table]] = {}
 
     @classmethod
     def load(cls, storage: Storage) -> RunIndex:
@@ -90,17 +91,7 @@ class RunIndex:
 
         The stored index is brought up to date; where that is impossible (a folder that may only be read) it stays old.
         """
-        versions = record_versions(storage)
-        known, merged = _read_index(storage)
-        if not merged.items() <= versions.items():
-            known, merged = _INDEX_SCHEMA.empty_table(), {}
-        missing = [commit for commit in versions if commit not in merged]
-        if missing:
-            known = pa.concat_tables([known, *_read_records(storage, missing)])
-            known = known.take(pc.sort_indices(known, [("chunk", "ascending"), ("revision", "ascending")]))
-            with contextlib.suppress(OSError):
-                _write_index(storage, known, versions)
-        return cls(storage, known)
+        return cls(storage, open_index(storage, record_versions(storage), partial(_read_records, storage)))
 
     def __contains__(self, sample_id: str) -> bool:
         return sample_id in self._position
@@ -114,43 +105,40 @@ class RunIndex:
         return list(self._position)
 
     def counts(self) -> RunCounts:
-        finished = self._records.filter(pc.is_null(self._records.column("failure")))
-        return RunCounts(
-            chunks=self._chunk_count,
-            finished=len(finished),
-            failed=len(self._records) - len(finished),
-            layers=pc.sum(finished.column("layer_count")).as_py() or 0,
-        )
+        failed = int(self._failed.sum())
+        layers = int(self._layers[~self._failed].sum())
+        return RunCounts(self._chunk_count, len(self) - failed, failed, layers)
 
     def record(self, sample_id: str) -> SampleRecord:
         """Raises KeyError for a sample that is not committed."""
         position = self._position[sample_id]
-        return self._record(position, self._records.slice(position, 1).to_pylist()[0])
+        (record,) = self._records_at(np.array([position]))
+        return record
 
     def records(self) -> Iterator[SampleRecord]:
         """All samples, in the plan's order."""
-        start = 0
-        for batch in self._records.to_batches(max_chunksize=1024):
-            for offset, row in enumerate(batch.to_pylist()):
-                yield self._record(start + offset, row)
-            start += len(batch)
+        return self._records_at(np.arange(len(self)))
 
     def failures(self) -> dict[str, Failure]:
         """The samples whose newest revision failed, and why."""
-        failed = self._records.filter(pc.is_valid(self._records.column("failure"))).select(["sample_id", "failure"])
-        return {row["sample_id"]: Failure(**row["failure"]) for row in failed.to_pylist()}
+        failed = self._records_at(np.flatnonzero(self._failed))
+        return {record.sample_id: record.failure for record in failed if record.failure is not None}
 
     def failed_by_chunk(self) -> dict[int, list[str]]:
         """What a retry has to make again: chunk → failed samples, both in order."""
-        failed = self._records.filter(pc.is_valid(self._records.column("failure"))).select(["sample_id", "chunk"])
-        by_chunk: dict[int, list[str]] = {}
-        for row in failed.to_pylist():
-            by_chunk.setdefault(row["chunk"], []).append(row["sample_id"])
+        sample_ids, by_chunk = self.sample_ids, dict[int, list[str]]()
+        for position in np.flatnonzero(self._failed).tolist():
+            by_chunk.setdefault(int(self._chunks[position]), []).append(sample_ids[position])
         return dict(sorted(by_chunk.items()))
 
     def score_rows(self) -> pa.Table:
         """All scores in long form: sample_id, layer_index, name, score; recomputed ones in place of older ones."""
-        return self._scores.drop_columns(["position"])
+        return pa.concat_tables([_LONG_SCHEMA.empty_table(), *self.score_batches()])
+
+    def score_batches(self) -> Iterator[pa.Table]:
+        """The same, some samples at a time; ordered by sample, in the plan's order, then by layer and name."""
+        for table in self._records.rows(self._rows):
+            yield self._newest_scores(table)
 
     def sample_members(self, sample_id: str, names: Collection[str] | None = None) -> dict[str, bytes]:
         """A sample's members by byte range: those of the sample proper, or exactly those in `names` (raws, thumbnails).
@@ -170,47 +158,56 @@ class RunIndex:
         """A finished sample, decoded. Raises KeyError or ValueError like `sample_members`."""
         return decode_members(self.sample_members(sample_id))
 
-    @cached_property
-    def _scores(self) -> pa.Table:
-        """Score rows with the sample's `position`, ordered by position, layer and name."""
-        tables = [_long_scores(self._records)]
-        samples = _samples_by_commit(self._records)
-        for commit, table in self._rescored:
-            current = pa.array(samples.get(commit, ()), pa.string())
-            tables.append(_long_scores(table.filter(pc.is_in(table.column("sample_id"), current))))
+    def _records_at(self, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[SampleRecord]:
+        for table in self._records.rows(self._rows[positions]):
+            scores = self._newest_scores(table)
+            of_sample: dict[str, list[Score]] = {}
+            for row in zip(*(scores.column(name).to_pylist() for name in _LONG_SCHEMA.names), strict=True):
+                of_sample.setdefault(row[0], []).append(Score(*row))
+            for row in table.drop_columns(["scores"]).to_pylist():
+                yield self._record(row, of_sample.get(row["sample_id"], ()))
+
+    def _newest_scores(self, table: pa.Table) -> pa.Table:
+        """The score rows of some records, recomputed ones in place of older ones; ordered as `score_batches` says."""
+        tables = [_long_scores(table)]
+        for commit, sample_ids in _samples_by_commit(table).items():
+            current = pa.array(sample_ids, pa.string())
+            for rescored in self._rescored(commit):
+                tables.append(_long_scores(rescored.filter(pc.is_in(rescored.column("sample_id"), current))))
         rows = pa.concat_tables(tables)
-        rows = rows.append_column("row", pa.array(np.arange(len(rows))))
-        groups = rows.group_by(["sample_id", "layer_index", "name"], use_threads=False)
-        rows = rows.take(groups.aggregate([("row", "max")]).column("row_max")).drop_columns(["row"])
-        position = [self._position[sample_id] for sample_id in rows.column("sample_id").to_pylist()]
-        rows = rows.append_column("position", pa.array(position, pa.int64()))
-        order = [(name, "ascending") for name in ("position", "layer_index", "name")]
-        return rows.take(pc.sort_indices(rows, order))
+        if len(tables) > 1:
+            rows = rows.append_column("row", pa.array(np.arange(len(rows))))
+            groups = rows.group_by(["sample_id", "layer_index", "name"], use_threads=False)
+            rows = rows.take(groups.aggregate([("row", "max")]).column("row_max")).drop_columns(["row"])
+        places = {sample_id: place for place, sample_id in enumerate(table.column("sample_id").to_pylist())}
+        place = [places[sample_id] for sample_id in rows.column("sample_id").to_pylist()]
+        rows = rows.append_column("place", pa.array(place, pa.int64()))
+        order = [(name, "ascending") for name in ("place", "layer_index", "name")]
+        return rows.take(pc.sort_indices(rows, order)).drop_columns(["place"])
+
+    def _rescored(self, commit: ChunkRevision) -> list[pa.Table]:
+        """What later passes say of a commit, oldest first."""
+        names = self._rescored_files.get(commit)
+        if not names:
+            return []
+        if commit not in self._rescored_kept:
+            self._rescored_kept = {commit: [read_rescored(self.storage, name) for name in names]}
+        return self._rescored_kept[commit]
 
     @cached_property
-    def _score_bounds(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Where the rows of each position begin in `_scores`; one more entry marks the end."""
-        positions = self._scores.column("position").to_numpy()
-        return np.searchsorted(positions, np.arange(len(self) + 1))
+    def _rescored_files(self) -> dict[ChunkRevision, list[str]]:
+        names: dict[ChunkRevision, list[str]] = {}
+        for commit, name in rescored_files(self.storage):
+            names.setdefault(commit, []).append(name)
+        return names
 
-    @cached_property
-    def _rescored(self) -> list[tuple[ChunkRevision, pa.Table]]:
-        return rescored_tables(self.storage)
-
-    @cached_property
-    def _rescored_features(self) -> dict[tuple[ChunkRevision, str], dict[str, bytes]]:
-        features: dict[tuple[ChunkRevision, str], dict[str, bytes]] = {}
-        for commit, table in self._rescored:
-            for row in table.select(["sample_id", "features"]).to_pylist():
-                features.setdefault((commit, row["sample_id"]), {}).update(row["features"])
-        return features
-
-    def _record(self, position: int, row: dict[str, Any]) -> SampleRecord:
+    def _record(self, row: dict[str, Any], scores: Sequence[Score]) -> SampleRecord:
         commit = ChunkRevision(row["chunk"], row["revision"])
         sample_id = row["sample_id"]
-        begin, end = self._score_bounds[position : position + 2]
-        scores = self._scores.slice(begin, end - begin)
-        columns = (scores.column(name).to_pylist() for name in ("layer_index", "name", "score"))
+        features = dict(row["features"])
+        for table in self._rescored(commit):
+            for found in table.filter(pc.equal(table.column("sample_id"), sample_id)).column("features").to_pylist():
+                features.update(found)
         return SampleRecord(
             sample_id=sample_id,
             commit=commit,
@@ -219,8 +216,8 @@ class RunIndex:
             whole_caption=row["whole_caption"],
             layer_count=row["layer_count"],
             members=tuple(Member(**member) for member in row["members"]),
-            scores=tuple(Score(sample_id, *values) for values in zip(*columns, strict=True)),
-            features={**dict(row["features"]), **self._rescored_features.get((commit, sample_id), {})},
+            scores=tuple(scores),
+            features=features,
             batch_shapes={entry["layer_index"]: tuple(entry["shape"]) for entry in row["batch_shapes"]},
             failure=Failure(**row["failure"]) if row["failure"] else None,
         )
@@ -242,17 +239,12 @@ def record_batches(
     """
     versions = record_versions(storage)
     wanted = versions.keys() - set(known)
-    indexed = _indexed_commits(storage)
+    indexed = indexed_commits(storage)
     if wanted & indexed.keys() and indexed.items() <= versions.items():
-        paths = [*columns, *(field.name for field in _PLACE_FIELDS)]
-        with (
-            spooled(storage, INDEX_FILE) as stream,
-            pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20) as file,
-        ):
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=paths, use_threads=False):
-                commits = zip(batch.column("chunk").to_pylist(), batch.column("revision").to_pylist(), strict=True)
-                mask = [ChunkRevision(chunk, revision) in wanted for chunk, revision in commits]
-                yield pa.Table.from_batches([batch]).filter(pa.array(mask, pa.bool_()))
+        for batch in stored_batches(storage, columns):
+            commits = zip(batch.column("chunk").to_pylist(), batch.column("revision").to_pylist(), strict=True)
+            mask = [ChunkRevision(chunk, revision) in wanted for chunk, revision in commits]
+            yield batch.filter(pa.array(mask, pa.bool_()))
         wanted -= indexed.keys()
     yield from _read_records(storage, sorted(wanted, key=lambda commit: (commit.chunk, commit.revision)))
 
@@ -291,7 +283,7 @@ def _read_record(storage: Storage, commit: ChunkRevision) -> pa.Table:
     table = read_record(storage, commit)
     values = commit.chunk, commit.revision, tar_of(commit, table)
     table = table.replace_schema_metadata(None)
-    for field, value in zip(_PLACE_FIELDS, values, strict=True):
+    for field, value in zip(PLACE_FIELDS, values, strict=True):
         table = table.append_column(field, pa.array([value] * len(table), field.type))
     return table
 
@@ -311,32 +303,3 @@ def _samples_by_commit(records: pa.Table) -> dict[ChunkRevision, list[str]]:
     for chunk, revision, sample_id in zip(*columns, strict=True):
         by_commit.setdefault(ChunkRevision(chunk, revision), []).append(sample_id)
     return by_commit
-
-
-def _read_index(storage: Storage) -> tuple[pa.Table, dict[ChunkRevision, str]]:
-    """The stored index and the commits it covers, with their versions; empty when there is none that can be read."""
-    try:
-        with spooled(storage, INDEX_FILE) as stream:
-            table = read_parquet(stream)
-        commits = json.loads((table.schema.metadata or {})[COMMITS_KEY])
-        covered = {ChunkRevision(chunk, revision): version for chunk, revision, version in commits}
-        return table.cast(_INDEX_SCHEMA), covered
-    except (OSError, pa.ArrowException, ValueError, KeyError):
-        return _INDEX_SCHEMA.empty_table(), {}
-
-
-def _indexed_commits(storage: Storage) -> dict[ChunkRevision, str]:
-    """The commits that the stored index covers, with their versions; none when it cannot be read."""
-    try:
-        with storage.open(INDEX_FILE) as stream, pq.ParquetFile(stream, pre_buffer=False) as file:
-            commits = json.loads((file.schema_arrow.metadata or {})[COMMITS_KEY])
-        return {ChunkRevision(chunk, revision): version for chunk, revision, version in commits}
-    except (OSError, pa.ArrowException, ValueError, KeyError):
-        return {}
-
-
-def _write_index(storage: Storage, records: pa.Table, versions: Mapping[ChunkRevision, str]) -> None:
-    covered = json.dumps([[commit.chunk, commit.revision, version] for commit, version in versions.items()])
-    with storage.writing(INDEX_FILE) as stream:
-        table = records.replace_schema_metadata({COMMITS_KEY: covered.encode()})
-        pq.write_table(table, stream, compression="zstd", row_group_size=_ROWS_AT_ONCE)

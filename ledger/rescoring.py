@@ -79,11 +79,6 @@ class ScorePass:
         return f"{SCORES_FOLDER}/{self.number:05d}-{commit.name}.parquet"
 
 
-def rescored_tables(storage: Storage) -> list[tuple[ChunkRevision, pa.Table]]:
-    """All stored passes, oldest first: the commit that was scored, and rows of `RESCORED_SCHEMA`."""
-    return [(commit, read_rescored(storage, name)) for commit, name in rescored_files(storage)]
-
-
 def rescored_files(storage: Storage) -> list[tuple[ChunkRevision, str]]:
     """The files of all stored passes, oldest pass first: the commit that was scored, and the file's name."""
     files = []

@@ -106,7 +106,7 @@ def select(
             outcome = _judge(record, splits[record.sample_id], index, verdicts, thresholds, derive_scores, licences)
             outcomes[record.sample_id] = outcome
             derived += derive_scores(record.scores) if derive_scores and record.failure is None else ()
-            if isinstance(outcome, Selected):
+            if find_duplicates is not None and isinstance(outcome, Selected):
                 features[record.sample_id] = record.features
     order = [planned.sample_id for planned in plan if planned.sample_id in outcomes]
     if find_duplicates is not None:

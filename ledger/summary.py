@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from layered.errors import UserError
 from ledger.commit import ChunkRevision
-from ledger.index import COMMITS_KEY, READ_AT_ONCE, RunCounts, record_versions
+from ledger.index import READ_AT_ONCE, RunCounts, record_versions
+from ledger.index_file import COMMITS_KEY
 from ledger.storage import Storage
 from shards.parquet import read_parquet
 

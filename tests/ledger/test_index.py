@@ -10,7 +10,8 @@ from PIL import Image
 from layered import UserError
 from layered.scores import Score
 from ledger.commit import ChunkRevision, ChunkSample, Failure, write_chunk
-from ledger.index import INDEX_FILE, RunCounts, RunIndex
+from ledger.index import RunCounts, RunIndex
+from ledger.index_file import INDEX_FILE
 from ledger.storage import LocalStorage
 from tests.ledger.runs import chunk_sample, failed_sample, make_run, ordinary_run, sample_id
 from tests.shards.samples import make_sample
