@@ -119,7 +119,7 @@ def drive(part: str, run: Path, overrides: list[str] | None = None, until: int |
 
 def status_of(run: Path) -> list[Measured]:
     """`layerprism status` three times, as a person runs it: seconds, and its own peak memory."""
-    command = [sys.executable, "-m", "pipeline.cli", "status", str(run)]
+    command = [str(Path(sys.executable).with_name("layerprism")), "status", str(run)]
     rows = []
     for _ in range(3):
         started = time.monotonic()

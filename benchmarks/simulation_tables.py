@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,12 @@ PRICE_PER_1000: Final = {"PUT": 0.005, "LIST": 0.005, "GET": 0.0004}
 REAL_PICTURE_BYTES: Final = 1.4e6
 """Of a 1024×1024 picture as PNG level 1; the mean of RGB and RGBA layers of photo-like pixels."""
 
+PLAN_COPIES: Final = 2.1
+"""While a plan is read: 726 MB for a table of 347 MB."""
+
+PUBLISHING_BYTES: Final = 230 * 2**20
+"""Of a process that publishes hardly anything, with what draws its report."""
+
 _MIB, _GB = 2**20, 1e9
 
 
@@ -31,7 +38,7 @@ def show(result: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     if "scaling" in result:
         console.print(_scaling(result["scaling"]))
-    if {"plan", "resume", "files"} <= result.keys():
+    if {"plan", "publish", "files"} <= result.keys():
         console.print(_on_paper(result))
 
 
@@ -39,31 +46,31 @@ def on_paper(result: Mapping[str, Any], samples: int = PAPER_SAMPLES) -> dict[st
     """Figures of a run of so many samples, in proportion to what was measured.
 
     Objects are those of a store: a tar and a record for each chunk. A listing of the chunks is needed when a run is
-    resumed, shown or published. The driver holds the plan; the rest of its memory does not grow with the run.
+    resumed, shown or published. What `real` figures are of are photo-like pictures of one megapixel instead of the
+    simulated ones: raws, layers and base images in the chunks, layers, base and whole images in the shards.
     """
-    plan, files = result["plan"], result["files"]
+    plan, files, publish = result["plan"], result["files"], result["publish"]
     by = samples / plan["samples"]
     chunks = by * plan["chunks"]
-    lists = 2 * chunks / LISTED_AT_ONCE
+    lists = math.ceil(2 * chunks / LISTED_AT_ONCE)
+    in_chunks = 2 * plan["pictures"] + plan["samples"]
+    in_shards = plan["pictures"] + plan["samples"]
     return {
         "chunks": chunks,
         "objects": 2 * chunks,
-        "put_dollars": 2 * chunks / 1000 * PRICE_PER_1000["PUT"],
-        "list_requests": lists,
-        "list_dollars": lists / 1000 * PRICE_PER_1000["LIST"],
-        "read_records_dollars": chunks / 1000 * PRICE_PER_1000["GET"],
-        "records_gb": by * files["records"]["bytes"] / _GB,
-        "plan_gb": by * plan["plan_bytes"] / _GB,
-        "driver_gb": by * driver_bytes_per_run(result) / _GB,
-        "shards_by_count": samples / 1000,
-        "real_tb": by * (2 * plan["pictures"] + plan["samples"]) * REAL_PICTURE_BYTES / 1e12,
-        "real_shards": by * (plan["pictures"] + plan["samples"]) * REAL_PICTURE_BYTES / (512 * _MIB),
+        "writing them, US dollars": 2 * chunks / 1000 * PRICE_PER_1000["PUT"],
+        "LIST requests of one listing": lists,
+        "one listing, US dollars": lists / 1000 * PRICE_PER_1000["LIST"],
+        "reading all records once, US dollars": chunks / 1000 * PRICE_PER_1000["GET"],
+        "records, GB": by * files["records"]["bytes"] / _GB,
+        "plan.parquet, GB": by * plan["plan_bytes"] / _GB,
+        "plan in the driver's memory, GB": by * PLAN_COPIES * plan["plan_table_bytes"] / _GB,
+        "memory of publishing, GB": by * max(0, publish["peak_rss_bytes"] - PUBLISHING_BYTES) / _GB,
+        "shards of 1,000 samples": samples / 1000,
+        "real chunks, TB": by * in_chunks * REAL_PICTURE_BYTES / 1e12,
+        "real shards, TB": by * in_shards * REAL_PICTURE_BYTES / 1e12,
+        "real shards of 512 MiB": by * in_shards * REAL_PICTURE_BYTES / (512 * _MIB),
     }
-
-
-def driver_bytes_per_run(result: Mapping[str, Any]) -> float:
-    """What the driver holds above one that has nothing to do (130 MiB)."""
-    return max(0.0, float(result["resume"]["driver_peak_rss_bytes"]) - 130 * _MIB)
 
 
 def _plan_rows(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -150,7 +157,7 @@ def _scaling(rows: list[Mapping[str, Any]]) -> Table:
 def _on_paper(result: Mapping[str, Any]) -> Table:
     table = Table("figure", "on paper", title=f"{PAPER_SAMPLES:,} samples, in proportion")
     for name, value in on_paper(result).items():
-        table.add_row(name.replace("_", " "), f"{value:,.2f}")
+        table.add_row(name, f"{value:,.3g}" if value < 100 else f"{value:,.0f}")
     return table
 
 
