@@ -32,6 +32,10 @@ from ledger.decisions import AUDIT_QUEUE, Decision, append_decisions, read_decis
 
 PUSH_SECONDS: Final = 60.0
 REFRESH_SECONDS: Final = 5.0
+LONGEST_REFRESH_SECONDS: Final = 60.0
+REFRESH_SHARE: Final = 0.05
+"""Of the time at most that looking for news may take: a far store with many chunks is asked less often."""
+
 _PUSHED_AT_ONCE: Final = 100_000
 _APPLIED_AT_ONCE: Final = 2000
 
@@ -218,6 +222,7 @@ class Review:
         """Follows the run and other processes, groups duplicates and pushes decisions until it is cancelled."""
         grouping = asyncio.create_task(self._group())
         refreshed = pushed = time.monotonic()
+        took = 0.0
         try:
             while True:
                 await asyncio.sleep(1)
@@ -225,9 +230,12 @@ class Review:
                 try:
                     async with self._lock:
                         await self._catch_up()
-                    if now - refreshed >= REFRESH_SECONDS:
+                    if now - refreshed >= min(max(REFRESH_SECONDS, took / REFRESH_SHARE), LONGEST_REFRESH_SECONDS):
                         refreshed = now
-                        if await self._follow() and grouping.done():
+                        news = await self._follow()
+                        refreshed = time.monotonic()
+                        took = refreshed - now
+                        if news and grouping.done():
                             grouping = asyncio.create_task(self._group())
                     if now - pushed >= PUSH_SECONDS:
                         pushed = now
