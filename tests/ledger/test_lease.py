@@ -118,7 +118,9 @@ def test_clocks_do_not_matter(storage: Storage, monkeypatch: pytest.MonkeyPatch)
             pass
 
 
-def test_a_driver_of_this_machine_whose_process_is_gone_needs_no_watching(storage: Storage) -> None:
+def test_a_driver_of_this_machine_whose_process_is_gone_needs_no_watching(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
     with held(storage):
         driver = last_driver(storage)
     assert driver is not None
@@ -127,9 +129,8 @@ def test_a_driver_of_this_machine_whose_process_is_gone_needs_no_watching(storag
     assert lease.is_dead_here(gone)
     assert lease.is_dead_here(replace(driver, started="1")), "another process has its number now"
     storage.create("driver/00000002.json", lease.json.dumps(lease.asdict(gone)).encode())
-    began = time.monotonic()
-    with held(storage, stale_seconds=30):
-        assert time.monotonic() - began < 5
+    with held(storage):
+        assert "watching" not in caplog.text
 
 
 def test_old_leases_are_forgotten_and_numbers_go_on(storage: Storage) -> None:
