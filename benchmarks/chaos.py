@@ -101,8 +101,17 @@ TINY: Final = """\
 extends: {base}
 name: chaos with the embedded model
 plan: {{samples: {samples}, chunk_layers: 16}}
-layer_flux: {{steps: 2, batch_size: 4, attempts: 2, accept: {{clip_layer: null, clip_margin: null}}}}
+layer_flux:
+  {{steps: 2, batch_size: 4, attempts: 2, accept: {{clip_layer: null, clip_margin: null, alpha_specks: 0.99}}}}
+# Two steps draw blurs, quickly; what they look like does not matter here, so everything is published.
 filters:
+  alpha_empty: &all {{threshold: -1}}
+  alpha_rectangle: *all
+  alpha_cut: *all
+  alpha_holes: *all
+  alpha_specks: *all
+  alpha_leftover: *all
+  alpha_halo: *all
   clip_layer: {{enabled: false, threshold: 0}}
   clip_margin: {{enabled: false, threshold: 0}}
   clip_whole: {{enabled: false, threshold: 0}}
@@ -446,6 +455,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where rounds are kept; by default build/chaos/MODEL_SEED")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in order: the cluster is ended, rounds stay
     folder = arguments.folder or Path("build/chaos") / f"{arguments.model}_{arguments.seed}"
     console = Console(width=140)
     rounds = run_storms(

@@ -138,7 +138,7 @@ def test_work_begins_with_the_first_process_and_later_ones_join(ray_session: Any
     async def work(pools: Pools) -> tuple[set[int], set[int]]:
         alone = await asyncio.gather(*(pools.fetch("slow_to_load", [item], 0) for item in ITEMS))
         (tmp_path / "go").touch()
-        for _ in range(100):
+        for _ in range(10_000):
             together = await asyncio.gather(*(pools.fetch("slow_to_load", [item], 0) for item in ITEMS))
             if len({pid for (pid,) in together}) == 2:
                 break
@@ -158,7 +158,7 @@ def test_more_processes_are_asked_for_as_the_queue_grows(ray_session: Any, tmp_p
         async with RayPools([spec], ExecutorConfig(), lambda report: None) as pools:
             alone = {pid for _ in range(3) for pid in await pools.fetch(stage.name, ITEMS[:1], 0)}
             together: set[int] = set()
-            for _ in range(100):
+            for _ in range(10_000):
                 for (pid,) in await asyncio.gather(*(pools.fetch(stage.name, [item], 0) for item in ITEMS)):
                     together.add(pid)
                 if len(together) == 2:
@@ -177,7 +177,7 @@ def test_a_process_with_nothing_to_do_is_given_back_and_comes_again_with_the_wor
 
     async def work(pools: Pools) -> tuple[int, int, bool]:
         ((first,),) = await asyncio.gather(pools.fetch("slow_to_load", ITEMS[:1], 0))
-        for _ in range(200):
+        for _ in range(10_000):
             if not Path(f"/proc/{first}").exists():
                 break
             await asyncio.sleep(0.05)
@@ -195,7 +195,7 @@ def test_a_process_with_nothing_to_do_is_given_back_and_comes_again_with_the_wor
 def test_processes_share_a_gpu_only_where_they_ask_for_a_part(ray_session: Any, gpus: float, per_gpu: int) -> None:
     async def work(pools: Pools) -> list[tuple[int, str]]:
         seen: list[tuple[int, str]] = []
-        for _ in range(100):
+        for _ in range(10_000):
             answers = await asyncio.gather(*(pools.fetch("which_gpu", [item], 0) for item in ITEMS))
             seen = [one for (one,) in answers]
             if len({pid for pid, _ in seen}) == 2:
