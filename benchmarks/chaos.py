@@ -422,7 +422,7 @@ def run_storms(
 
 
 def summary(rounds: list[Round], model: str) -> dict[str, Any]:
-    """All rounds in numbers; times in seconds."""
+    """All rounds in numbers."""
     faults: Counter[str] = Counter()
     for round_ in rounds:
         faults.update(round_.faults)
@@ -441,7 +441,6 @@ def summary(rounds: list[Round], model: str) -> dict[str, Any]:
         ),
         "pictures_of_a_chunk": max(round_.chunk_pictures for round_ in rounds),
         "workers": WORKERS,
-        "seconds": round(sum(round_.seconds for round_ in rounds), 1),
     }
 
 
