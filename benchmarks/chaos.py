@@ -165,6 +165,7 @@ class Nodes:
     """A Ray of a head and two nodes with their own object stores, all on this machine."""
 
     def __init__(self) -> None:
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # a busy machine is slow to start one
         from ray.cluster_utils import Cluster
 
         # A node that is gone is missed after three seconds instead of a quarter of a minute.
