@@ -72,7 +72,7 @@ def test_order_and_sides_are_drawn_for_each_reviewer(run: RunDirectory, folder: 
     comparison = Comparison({"a": run.path, "b": folder})
     orders = [comparison.order(f"reviewer {number}") for number in range(20)]
     assert all(sorted(order) == sorted(comparison.pairs) for order in orders)
-    assert len({tuple(order) for order in orders}) == 20
+    assert len({tuple(order) for order in orders}) >= 18, "two of 20 may draw the same order by chance, hardly three"
     sides = [comparison.left_is(f"reviewer {number}", pair) for number in range(50) for pair in comparison.pairs]
     assert 0.4 < np.mean([side == "a" for side in sides]) < 0.6
     again = Comparison({"a": run.path, "b": folder})
