@@ -26,7 +26,7 @@ async def process_isolating(
     """Calls a worker on a batch; when that breaks, does what the policy says until every item is done or given up.
 
     Args:
-        call: (items, attempt from 1) processes items; raises BatchError.
+        call: (items, attempt) processes items; raises BatchError. Attempts count from 1, and on into the halves.
         failed: (item, error, traceback) → the result that takes the item's place.
         on_fault: is told of each fault.
         stage, chunk: for reports and messages.
@@ -36,17 +36,17 @@ async def process_isolating(
         FailedWorkError: when the run cannot go on, with the reason.
     """
 
-    async def process(part: Sequence[Any], halved: bool) -> list[Result]:
+    async def process(part: Sequence[Any], before: int = 0) -> list[Result]:
         met: Counter[str] = Counter()
         while True:
-            attempt = met.total() + 1
+            attempt = before + met.total() + 1
             try:
                 return await call(part, attempt)
             except BatchError as raised:
                 error = raised
             kind = kind_of(error.fault)
             met[kind] += 1
-            decision = policy.after(error.fault, met[kind], len(part), halved)
+            decision = policy.after(error.fault, met[kind], len(part), halved=before > 0)
             told = f"{error.error} ({error.where})" if error.where else error.error
             on_fault(FaultReport(error.fault, stage, chunk, len(part), attempt, told, decision.action))
             match decision.action:
@@ -55,15 +55,15 @@ async def process_isolating(
                 case Action.SPLIT:
                     middle = len(part) // 2
                     return [
-                        *await process(part[:middle], halved=True),
-                        *await process(part[middle:], halved=True),
+                        *await process(part[:middle], attempt),
+                        *await process(part[middle:], attempt),
                     ]
                 case Action.GIVE_UP:
                     return [failed(part[0], error.error, error.trace or error.error)]
                 case Action.END:
                     raise _end_of_run(error, stage)
 
-    return await process(items, halved=False)
+    return await process(items)
 
 
 def _end_of_run(error: BatchError, stage: str) -> Exception:

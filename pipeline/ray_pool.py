@@ -41,8 +41,9 @@ class _Call:
 
     Attributes:
         asked: when, on the clock of this process.
-        in_hand: whether its worker works on it. One that only waits at the door of a worker that dies has not been
+        in_hand: whether its worker works on it. One that only waits at the door of a worker that hangs has not been
             tried, and that is no attempt.
+        suspected: a worker died that had this call and another, and nobody knows of which.
     """
 
     chunk: int
@@ -53,6 +54,12 @@ class _Call:
     asked: float = field(compare=False)
     done: asyncio.Future[list[Any]] = field(compare=False)
     in_hand: bool = field(default=False, compare=False)
+    suspected: bool = field(default=False, compare=False)
+
+    @property
+    def wants_to_be_alone(self) -> bool:
+        """What may kill its worker has it for itself: no neighbour is blamed, and none dies along."""
+        return self.suspected or self.attempt > 1
 
 
 @dataclass(eq=False)
@@ -62,6 +69,7 @@ class _Worker:
     Attributes:
         calls: what it has been given, oldest first.
         fault: why it was killed, when it was.
+        died_with: how many calls it had when it died.
         clock: ends what takes too long.
         patience: ends what has had nothing to do for too long.
     """
@@ -72,8 +80,14 @@ class _Worker:
     ready: bool = False
     calls: list[_Call] = field(default_factory=list)
     fault: Fault = Fault.WORKER_DIED
+    died_with: int | None = None
     clock: asyncio.TimerHandle | None = None
     patience: asyncio.TimerHandle | None = None
+
+    def has_room_for(self, call: _Call) -> bool:
+        if not self.ready or any(each.wants_to_be_alone for each in self.calls):
+            return False
+        return len(self.calls) < (1 if call.wants_to_be_alone else CALLS_IN_FLIGHT)
 
 
 class RayPool:
@@ -128,7 +142,7 @@ class RayPool:
     def _hand_out(self) -> None:
         """Gives waiting calls to free workers; with more calls than those can take, asks for more workers."""
         while self._waiting and not self._stopped:
-            free = [each for each in self._workers.values() if each.ready and len(each.calls) < CALLS_IN_FLIGHT]
+            free = [each for each in self._workers.values() if each.has_room_for(self._waiting[0])]
             if not free:
                 break
             worker = min(free, key=lambda each: (len(each.calls), each.number))
@@ -199,9 +213,22 @@ class RayPool:
         self._hand_out()
 
     def _mourn(self, worker: _Worker, call: _Call, death: Exception) -> None:
-        """A call whose worker is gone: what it had in hand has been tried, what waited at its door has not."""
+        """A call whose worker is gone: what it had in hand has been tried, what waited at its door has not.
+
+        Of two calls with a worker that died, either may have killed it: the answer to the first can be lost when the
+        second one ends the process. Both are tried again, each alone.
+        """
+        if worker.died_with is None:
+            worker.died_with = len(worker.calls)
+            if worker.died_with > 1 and worker.fault is Fault.WORKER_DIED:
+                self._say(
+                    f"{self._name(worker)} on {worker.host} died: {_first_line(death)}; its batches are tried again"
+                )
         worker.calls.remove(call)
-        if call.in_hand:
+        if worker.died_with > 1 and worker.fault is Fault.WORKER_DIED:
+            call.in_hand, call.suspected = False, True
+            heapq.heappush(self._waiting, call)
+        elif call.in_hand:
             where = f"{self._name(worker)} on {worker.host}: {_first_line(death)}"
             _settle(call, BatchError(DEATHS[worker.fault], fault=worker.fault, where=where))
         else:

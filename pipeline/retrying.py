@@ -59,7 +59,7 @@ class FaultReport:
 
     Attributes:
         items: of the batch.
-        attempt: which try of this batch failed, from 1.
+        attempt: which try of its items failed, from 1; tries of the batch they were a part of count.
         error: one line.
     """
 
@@ -89,9 +89,10 @@ LONGEST_WAIT_SECONDS = 30.0
 class RetryPolicy:
     """When a batch is tried again, halved or given up: a function of the fault, with no memory of its own.
 
-    A sample that kills its worker each time is found after at most ``log2(batch) + max_attempts`` deaths: the batch is
-    tried unchanged `max_attempts_of_batch` times, so that bad luck changes no batch and hence no byte; then its halves,
-    and theirs, once each; what stands alone `max_attempts_alone` times, so that bad luck costs no neighbour.
+    A sample that kills its worker each time is found after at most ``log2(batch) + max_attempts`` deaths, and one more
+    when another batch was with the worker at the first. The batch is tried unchanged `max_attempts_of_batch` times, so
+    that bad luck changes no batch and hence no byte; then its halves, and theirs, once each; what stands alone
+    `max_attempts_alone` times, so that bad luck costs no neighbour.
 
     Attributes:
         max_attempts: how often something whose process dies is tried; of a batch that is halved, the tries of the whole
