@@ -22,7 +22,7 @@ from models.vocabulary import Theme, load_vocabulary
 
 CANVASES: tuple[Size, ...] = ((128, 128), (160, 96), (96, 160))
 LAYERS = (2, 6)  # foregrounds of a design, both included
-TRAINING, EVALUATION, VALIDATION, HELD_OUT_LOSS = 60, 65, 62, 63  # streams of designs that never meet
+TRAINING, EVALUATION, VALIDATION, HELD_OUT_LOSS = 60, 66, 62, 63  # streams of designs that never meet
 _OTHER_ASPECTS = 0.15  # of the designs
 _LONGER_SIDE = (0.28, 0.6)  # of the canvas's shorter side
 _SHAPES_PART = 0.1  # designs of nothing but shapes

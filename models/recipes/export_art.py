@@ -1,6 +1,10 @@
 """Writes `models/layerprism-tiny/art` from what `train_art` has learned; the decoder must lie there already.
 
-    python -m models.recipes.export_art
+    python -m models.recipes.export_art [--trained FOLDER …]
+
+Of several checkpoints the mean of their weights is taken: of one training, each at a rate that had come down, it draws
+what is named as often as the last and repeats itself less than the first (Wortsman et al., "Model soups", arXiv
+2203.05482). Folders stand from the first to the last.
 
 What ART shares with the tiny FLUX (autoencoder, CLIP text encoder and its tokenizer) stays in the folder above. Beside
 the model lies the course of its held-out loss, as `curve.json` and `curve.png`.
@@ -10,7 +14,10 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
 
 from art_model.checkpoint import Art, save_art
 from art_model.transparent_decoder import load_decoder
@@ -18,6 +25,8 @@ from models import TINY
 from models.recipes.art_latents import load_vae
 from models.recipes.cards import write_section
 from models.recipes.train_art import FOLDER, HELD_OUT_TIMES, SETTINGS, load_average
+
+Model = TypeVar("Model", bound=nn.Module)
 
 CLASSES = ("merged", "background", "foreground")
 
@@ -50,16 +59,25 @@ def draw_curve(points: Sequence[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def mean_of(models: Sequence[Model]) -> Model:
+    """The first of the models, with the mean of all their weights."""
+    states = [model.state_dict() for model in models]
+    models[0].load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
+    return models[0]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trained", type=Path, default=FOLDER, help="the folder of train_art's checkpoint")
+    parser.add_argument(
+        "--trained", type=Path, nargs="+", default=[FOLDER], help="folders of train_art's checkpoints, in their order"
+    )
     arguments = parser.parse_args()
     out = TINY / "art"
-    model = load_average(arguments.trained)
+    model = mean_of([load_average(folder) for folder in arguments.trained])
     model.prompts.tokenizer_2.model_max_length = SETTINGS.text_length
     decoder = load_decoder(out / "decoder")
     save_art(out, Art(model.transformer, model.prompts, load_vae(), decoder, SETTINGS))
-    points = json.loads((arguments.trained / "curve.json").read_text("utf-8"))
+    points = json.loads((arguments.trained[-1] / "curve.json").read_text("utf-8"))
     lines = ",\n ".join(json.dumps(point) for point in points)
     (out / "curve.json").write_text(f"[{lines}]\n", "utf-8")
     draw_curve(points, out / "curve.png")

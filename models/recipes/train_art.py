@@ -45,7 +45,7 @@ from models.recipes.training_state import NAME, load_average_state, load_state, 
 FOLDER = CHECKPOINTS / "art"
 SETTINGS = ArtSettings(
     name="layerprism-tiny-art",
-    revision="1",
+    revision="2",
     licence="Apache-2.0",
     true_cfg=1.4,
     steps=16,

@@ -233,7 +233,7 @@ def _folder(scope: Scope) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=17_000)
     parser.add_argument("--scope", choices=["design", "region"], default="design")
     parser.add_argument("--export", action="store_true", help="only write the trained joint decoder")
     arguments = parser.parse_args()

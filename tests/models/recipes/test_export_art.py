@@ -1,10 +1,12 @@
-"""The curve in the card is the one that was measured."""
+"""The curve in the card is the one that was measured; several checkpoints become one."""
 
 from pathlib import Path
 
+import torch
 from PIL import Image
+from torch import nn
 
-from models.recipes.export_art import curve_table, draw_curve
+from models.recipes.export_art import curve_table, draw_curve, mean_of
 from models.recipes.train_art import HELD_OUT_TIMES
 
 POINTS = [
@@ -25,3 +27,11 @@ def test_the_curve_is_drawn(tmp_path: Path) -> None:
     with Image.open(tmp_path / "curve.png") as image:
         assert image.width > 3 * image.height / 2
         assert len(image.convert("RGB").getcolors(1 << 20) or []) > 20
+
+
+def test_the_mean_of_models_has_the_mean_of_each_weight() -> None:
+    models = [nn.Linear(3, 2) for _ in range(3)]
+    weights = torch.stack([model.weight.detach().clone() for model in models])
+    mean = mean_of(models)
+    assert torch.equal(mean.weight, weights.mean(0))
+    assert torch.equal(models[2].weight, weights[2])
