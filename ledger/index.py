@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -270,13 +270,19 @@ def record_versions(storage: Storage) -> dict[ChunkRevision, str]:
     return dict(sorted(found, key=lambda pair: (pair[0].chunk, pair[0].revision)))
 
 
-def _read_records(storage: Storage, commits: Iterable[ChunkRevision]) -> Iterator[pa.Table]:
-    """The records of some commits in their order, several at a time where each takes a journey."""
+def read_each(
+    storage: Storage, commits: Iterable[ChunkRevision], read: Callable[[Storage, ChunkRevision], pa.Table]
+) -> Iterator[pa.Table]:
+    """What `read` makes of each commit's record, in their order; several at a time where each takes a journey."""
     if storage.is_local:
-        yield from (_read_record(storage, commit) for commit in commits)
+        yield from (read(storage, commit) for commit in commits)
         return
     with ThreadPoolExecutor(READ_AT_ONCE) as readers:
-        yield from readers.map(partial(_read_record, storage), commits)
+        yield from readers.map(partial(read, storage), commits)
+
+
+def _read_records(storage: Storage, commits: Iterable[ChunkRevision]) -> Iterator[pa.Table]:
+    return read_each(storage, commits, _read_record)
 
 
 def _read_record(storage: Storage, commit: ChunkRevision) -> pa.Table:

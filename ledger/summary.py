@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from typing import Final
 
@@ -21,7 +19,7 @@ import pyarrow.parquet as pq
 
 from layered.errors import UserError
 from ledger.commit import ChunkRevision
-from ledger.index import READ_AT_ONCE, RunCounts, record_versions
+from ledger.index import RunCounts, read_each, record_versions
 from ledger.index_file import COMMITS_KEY
 from ledger.storage import Storage
 from shards.parquet import read_parquet
@@ -96,7 +94,7 @@ def _up_to_date(storage: Storage) -> pa.Table:
         rows, known = _SCHEMA.empty_table(), {}
     missing = [commit for commit in versions if commit not in known]
     if missing:
-        rows = pa.concat_tables([rows, *_read_records(storage, missing)])
+        rows = pa.concat_tables([rows, *read_each(storage, missing, _read_record)])
         rows = rows.take(pc.sort_indices(rows, [("chunk", "ascending"), ("revision", "ascending")]))
         with contextlib.suppress(OSError):  # a run that may only be read
             _store(storage, rows, versions)
@@ -119,14 +117,6 @@ def _store(storage: Storage, rows: pa.Table, versions: Mapping[ChunkRevision, st
     stream = pa.BufferOutputStream()
     pq.write_table(rows.replace_schema_metadata({COMMITS_KEY: commits.encode()}), stream, compression="zstd")
     storage.write(SUMMARY_FILE, stream.getvalue().to_pybytes(), durable=False)
-
-
-def _read_records(storage: Storage, commits: Iterable[ChunkRevision]) -> Iterator[pa.Table]:
-    if storage.is_local:
-        yield from (_read_record(storage, commit) for commit in commits)
-        return
-    with ThreadPoolExecutor(READ_AT_ONCE) as readers:
-        yield from readers.map(partial(_read_record, storage), commits)
 
 
 def _read_record(storage: Storage, commit: ChunkRevision) -> pa.Table:

@@ -1,18 +1,12 @@
 """A configuration that is estimated and run within a second or two: a generator that only waits, in this process."""
 
-import asyncio
 from pathlib import Path
 
-from rich.console import Console
-
 from pipeline.briefs import load_briefs
-from pipeline.config import RunConfig, load_config
+from pipeline.config import RunConfig
 from pipeline.estimating import Estimated, estimate_config
-from pipeline.publish import publish_session
-from pipeline.run import RunSession, new_run
 from tests.conftest import REPOSITORY
-
-QUIET = Console(quiet=True)
+from tests.pipeline.whole_run import QUIET
 
 # How much of its box a shape fills follows from its seed: about half of the samples pass.
 CONFIG = """\
@@ -34,14 +28,3 @@ def write_config(folder: Path) -> Path:
 def estimated(config: RunConfig, source: str | None = None, batches: int = 8, began: float = 0.0) -> Estimated:
     """`layerprism estimate`, in this process."""
     return estimate_config(config, load_briefs(config.plan, config.seed), source, batches, QUIET, began)
-
-
-def made(config: Path, out: Path, *overrides: str) -> RunSession:
-    """`layerprism run`, in this process."""
-    loaded = load_config(config, overrides)
-    briefs = load_briefs(loaded.plan, loaded.seed)
-    session = new_run(out, loaded, briefs)
-    with session.driving():
-        asyncio.run(session.make(briefs, QUIET))
-        publish_session(session)
-    return session

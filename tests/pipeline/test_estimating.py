@@ -23,7 +23,8 @@ from pipeline.run import new_run, read_plan
 from pipeline.status import render_status, run_status
 from pipeline.top_up import selection_by_filters
 from pipeline.trial import trial_plan
-from tests.pipeline.estimated_run import estimated, made, write_config
+from tests.pipeline.estimated_run import estimated, write_config
+from tests.pipeline.whole_run import make
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def measured(config: Path) -> Path:
 def run(config: Path, measured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run that began with that forecast."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    made(config, out, f"estimate.measured={measured}")
+    make(config, out, f"estimate.measured={measured}")
     return out
 
 
@@ -131,7 +132,7 @@ def test_another_model_or_threshold_is_refused_with_the_difference(config: Path,
     with pytest.raises(UserError, match=r"layer_flux\.attempts is 1 there, 3 here"):
         estimated(load_config(config, ["layer_flux.attempts=3"]), source=str(run))
     with pytest.raises(UserError, match=r"matting\.min_side"):
-        made(config, run.with_name("other"), f"estimate.measured={measured}", "matting.min_side=2")
+        make(config, run.with_name("other"), f"estimate.measured={measured}", "matting.min_side=2")
     assert not run.with_name("other").exists()
 
 
@@ -183,11 +184,11 @@ def test_a_gpu_needs_a_price_and_a_process_that_has_one(config: Path, measured: 
 
 def test_the_forecast_stays_with_the_run_and_follows_its_plan(config: Path, measured: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    made(config, out, "plan.samples=6", f"estimate.measured={measured}")
+    make(config, out, "plan.samples=6", f"estimate.measured={measured}")
     first = (out / ESTIMATE_FILE).read_bytes()
-    made(config, out, "plan.samples=6", f"estimate.measured={measured}")
+    make(config, out, "plan.samples=6", f"estimate.measured={measured}")
     assert (out / ESTIMATE_FILE).read_bytes() == first
-    made(config, out, "plan.samples=12", f"estimate.measured={measured}")
+    make(config, out, "plan.samples=12", f"estimate.measured={measured}")
     assert json.loads((out / ESTIMATE_FILE).read_bytes())["planned"] == 12
 
 

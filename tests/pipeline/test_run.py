@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from configs import DEMO_CONFIG
@@ -30,14 +29,13 @@ from ledger.verify import verify_run
 from pipeline.briefs import load_briefs
 from pipeline.config import RunConfig, load_config
 from pipeline.publish import publish_session
-from pipeline.run import RunSession, Work, existing_run, generate, new_run, read_plan, run_again
+from pipeline.run import Work, existing_run, generate, new_run, read_plan, run_again
 from pipeline.stage_set import StageSet, stages_of
 from stages.records import TextDraw, TextLayer
 from stages.text_layer import TextLayers
 from tests.conftest import REPOSITORY
 from tests.pipeline.fake_stages import DeadlyPainter, TransparentPainter
-
-QUIET = Console(quiet=True)
+from tests.pipeline.whole_run import QUIET, make
 
 # Two steps draw blurs, quickly; what they look like does not matter here, so everything is published.
 SMALL = """\
@@ -67,17 +65,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("config") / "small.yaml"
     path.write_text(SMALL.format(demo=DEMO_CONFIG))
     return path
-
-
-def make(config: Path, out: Path, *overrides: str) -> RunSession:
-    """`layerprism run`, in this process."""
-    loaded = load_config(config, overrides)
-    briefs = load_briefs(loaded.plan, loaded.seed)
-    session = new_run(out, loaded, briefs)
-    with session.driving():
-        asyncio.run(session.make(briefs, QUIET))
-        publish_session(session)
-    return session
 
 
 def files(folder: Path, pattern: str) -> dict[str, bytes]:

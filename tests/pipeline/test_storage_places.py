@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from art_model.dataset import DataConfig, LayeredDataset
 from benchmarks.s3_server import S3Server, Wire, environment
@@ -30,14 +29,12 @@ from pipeline.config import load_config
 from pipeline.export_source import RunSamples
 from pipeline.inspection import inspect
 from pipeline.licences import licences_of
-from pipeline.publish import publish_session
 from pipeline.run import RunSession, new_run
 from pipeline.status import run_status
 from shards.patience import StoreSilentError
 from shards.reader import Publication
 from tests.conftest import REPOSITORY
-
-QUIET = Console(quiet=True)
+from tests.pipeline.whole_run import QUIET, make
 
 SIMULATED = """\
 extends: {simulation}
@@ -67,17 +64,6 @@ def wire(s3_server: S3Server) -> Iterator[Wire]:
     with environment(wire.url):
         yield wire
     wire.cut()
-
-
-def make(config: Path, out: Path | str, *overrides: str) -> RunSession:
-    """`layerprism run`, in this process."""
-    loaded = load_config(config, overrides)
-    briefs = load_briefs(loaded.plan, loaded.seed)
-    session = new_run(out, loaded, briefs)
-    with session.driving():
-        asyncio.run(session.make(briefs, QUIET))
-        publish_session(session)
-    return session
 
 
 def checksums(session: RunSession) -> bytes:
