@@ -41,11 +41,12 @@ export class Browse {
   /** Asks the query again: the filter has changed, or what it looks at. */
   async reload() {
     this.#query?.abort();
-    this.#query = new AbortController();
+    const asked = (this.#query = new AbortController());
     const filter = this.filter.value;
+    part('grid').setAttribute('aria-busy', 'true'); // it shows the query before this one
     keepingFocus(part('toolbar'), () => this.#drawToolbar(filter));
     try {
-      const { query, total } = await api.query(request(filter), this.#query.signal);
+      const { query, total } = await api.query(request(filter), asked.signal);
       this.#rows?.close();
       this.#rows = new Rows(query, total, {
         onLoad: () => this.grid.draw(),
@@ -63,6 +64,8 @@ export class Browse {
         : 'No sample is finished yet. This page shows them as they come.';
     } catch (error) {
       if (error.name !== 'AbortError') say(error.message, 'error');
+    } finally {
+      if (asked === this.#query) part('grid').setAttribute('aria-busy', 'false');
     }
   }
 

@@ -192,6 +192,7 @@ def test_scores_stay_hidden_in_a_calibration_queue_until_the_verdict(page: Page)
     page.click(".queue:has-text('Calibration')")
     page.until("document.querySelector('.queue[aria-pressed=true]').textContent.includes('Calibration')")
     page.wait_for_selector("text=Filters say", state="detached")
+    page.until("document.querySelector('#grid').ariaBusy === 'false'")
     page.until("document.querySelector('#cell-0')?.dataset.state === 'filled'")
     assert page.locator(".cell-flag").count() == 0
     page.press("q")
