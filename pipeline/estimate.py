@@ -19,7 +19,8 @@ from layered.errors import UserError
 from layered.seeds import derive_seed
 from ledger.run_directory import RunDirectory
 from pipeline.config import RunConfig
-from pipeline.flow_model import ChunkLoad, FlowShape, chunk_load, fit_cost, play
+from pipeline.contention import shared_cores
+from pipeline.flow_model import ChunkLoad, FlowShape, chunk_load, play
 from pipeline.measurement import Measurement
 from pipeline.plan import Plan
 from pipeline.plan_summary import sample_pixels
@@ -183,8 +184,9 @@ class _Course:
             executor.chunks_in_flight,
             self.config.layer_flux.batch_size,
             measured.warm_up,
+            shared_cores(executor),
         )
-        costs = {stage: fit_cost(_again(batches, rng)) for stage, batches in measured.batches.items()}
+        costs = measured.costs({stage: _again(batches, rng) for stage, batches in measured.batches.items()})
         redraws = measured.redraw_rates(rng)[: self.config.layer_flux.attempts - 1]
         played = play(self.loads, costs, redraws, shape, rng)
         first = sum(load.draws for load in self.loads)

@@ -1,7 +1,8 @@
 """How long a plan takes: the run's flow, from draws to commits, played through with measured times instead of work.
 
-One division of work by workers would be wrong in three ways: the processes behind the generator can be the bottleneck,
-what is drawn again comes late in its chunk, and the last chunks leave workers idle. All three follow from the flow.
+One division of work by workers would be wrong in four ways: the processes behind the generator can be the bottleneck,
+what is drawn again comes late in its chunk, the last chunks leave workers idle, and on one machine all processes share
+its cores. All of it follows from the flow.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pipeline.chunk_flow import (
     PACKING,
     TEXT_LAYER,
 )
+from pipeline.contention import Clock, clock_of
 from pipeline.plan import Plan
 from stages.records import BASE_IMAGE
 
@@ -47,20 +49,28 @@ WHOLE_CHUNK = (MULTI_LAYER_FLUX, FILTERING, PACKING, COMMITTING)
 
 @dataclass(frozen=True)
 class StageCost:
-    """What a batch of a stage takes: ``(fixed + per_unit · units) · f`` seconds, with f drawn from `spread`."""
+    """What a batch of a stage takes: ``(fixed + per_unit · units) · f`` seconds, with f drawn from `spread`.
+
+    Attributes:
+        demand: cores that it keeps busy meanwhile; see `contention`.
+    """
 
     fixed: float
     per_unit: float
     spread: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
+    demand: float = 0.0
 
     def seconds(self, units: float, rng: np.random.Generator) -> float:
         return (self.fixed + self.per_unit * units) * float(self.spread[rng.integers(len(self.spread))])
 
 
-def fit_cost(batches: Batches) -> StageCost:
+_NOTHING = StageCost(0.0, 0.0)
+
+
+def fit_cost(batches: Batches, demand: float = 0.0) -> StageCost:
     """The line through measured batches by least squares; through the origin where they cannot tell more."""
     if not batches:
-        return StageCost(0.0, 0.0)
+        return _NOTHING
     units, seconds = np.array(batches, dtype=np.float64).T
     fixed, per_unit = 0.0, float(seconds.sum() / max(units.sum(), 1e-12))
     if len(units) >= LEAST_FOR_A_LINE and units.std() > 0.1 * units.mean():
@@ -68,7 +78,7 @@ def fit_cost(batches: Batches) -> StageCost:
         if slope > 0 and intercept > 0:
             fixed, per_unit = float(intercept), float(slope)
     spread = seconds / np.maximum(fixed + per_unit * units, 1e-12)
-    return StageCost(fixed, per_unit, spread / max(float(spread.mean()), 1e-12))
+    return StageCost(fixed, per_unit, spread / max(float(spread.mean()), 1e-12), demand)
 
 
 @dataclass(frozen=True)
@@ -108,13 +118,20 @@ def chunk_load(plan: Plan, index: int) -> ChunkLoad:
 
 @dataclass(frozen=True)
 class FlowShape:
-    """Who works: `light_workers` is 0 where one process does everything. `warm_up` is in seconds by stage."""
+    """Who works.
+
+    Attributes:
+        light_workers: 0 where one process does everything.
+        warm_up: in seconds by stage.
+        cores: that all of them share; None where they have enough.
+    """
 
     workers: int
     light_workers: int
     chunks_in_flight: int
     batch_size: int
     warm_up: Mapping[str, float] = field(default_factory=dict)
+    cores: int | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +172,7 @@ class _Workers:
 
     def __init__(self, count: int) -> None:
         self.count = self.free = count
-        self.waiting: list[tuple[int, int, float, Callable[[], None]]] = []
+        self.waiting: list[tuple[int, int, float, float, Callable[[], None]]] = []
         self.busy_seconds = 0.0
 
 
@@ -173,21 +190,17 @@ class _Play:
         self._light = _Workers(shape.light_workers) if shape.light_workers else self._generator
         self._cold = {stage: shape.workers if stage == LAYER_FLUX else self._light.count for stage in costs}
         self._numbers = itertools.count()
-        self._events: list[tuple[float, int, _Workers, Callable[[], None]]] = []
-        self._now = 0.0
+        self._clock: Clock[Callable[[], None]] = clock_of(shape.cores)
         self._drawn = 0
         self._commits: list[tuple[float, int]] = []
         self._remaining = iter(range(len(loads)))
         for _ in range(shape.chunks_in_flight):
             self._next_chunk()
-        while self._events:
-            self._now, _, workers, then = heapq.heappop(self._events)
-            workers.free += 1
-            then()
-            self._start_waiting(workers)
+        while (done := self._clock.next()) is not None:
+            done()
 
     def result(self) -> FlowResult:
-        total = max(self._now, 1e-12)
+        total = max(self._clock.now, 1e-12)
         first, last = self._commits[len(self._commits) // 4], self._commits[3 * len(self._commits) // 4]
         done = last[1] - first[1]
         steady = (last[0] - first[0]) / done if done else total / max(sum(load.draws for load in self._loads), 1)
@@ -196,19 +209,25 @@ class _Play:
 
     def _submit(self, stage: str, chunk: int, units: float, then: Callable[[], None]) -> None:
         workers = self._generator if stage == LAYER_FLUX else self._light
-        seconds = self._costs[stage].seconds(units, self._rng) if stage in self._costs else 0.0
+        cost = self._costs.get(stage, _NOTHING)
+        seconds = cost.seconds(units, self._rng)
         if self._cold.get(stage):  # each process is slower the first time that it does something
             self._cold[stage] -= 1
             seconds += self._shape.warm_up.get(stage, 0.0)
-        heapq.heappush(workers.waiting, (chunk, next(self._numbers), seconds, then))
+        heapq.heappush(workers.waiting, (chunk, next(self._numbers), seconds, cost.demand, then))
         self._start_waiting(workers)
 
     def _start_waiting(self, workers: _Workers) -> None:
         while workers.free and workers.waiting:
-            _, number, seconds, then = heapq.heappop(workers.waiting)
+            _, _, seconds, demand, then = heapq.heappop(workers.waiting)
             workers.free -= 1
-            workers.busy_seconds += seconds
-            heapq.heappush(self._events, (self._now + seconds, number, workers, then))
+            self._clock.start(seconds, demand, partial(self._done, workers, self._clock.now, then))
+
+    def _done(self, workers: _Workers, started: float, then: Callable[[], None]) -> None:
+        workers.free += 1
+        workers.busy_seconds += self._clock.now - started
+        then()
+        self._start_waiting(workers)
 
     def _next_chunk(self) -> None:
         index = next(self._remaining, None)
@@ -261,7 +280,7 @@ class _Play:
     def _whole_chunk(self, chunk: int, stages: Sequence[str]) -> None:
         if not stages:
             drawn = self._loads[chunk].draws + (self._commits[-1][1] if self._commits else 0)
-            self._commits.append((self._now, drawn))
+            self._commits.append((self._clock.now, drawn))
             self._next_chunk()
             return
         then = partial(self._whole_chunk, chunk, stages[1:])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pipeline import gpu_memory
+from pipeline.batch_meter import BatchMeter
 from pipeline.isolation import process_isolating
-from pipeline.pools import BatchError, BatchReport, Handle, StageHost, failed_in, generated_pixels, resolved
+from pipeline.pools import BatchError, BatchReport, Handle, StageHost, failed_in, resolved
 from pipeline.retrying import FaultReport, RetryPolicy
 from stages.stage import Failed, Stage
 
@@ -46,14 +45,9 @@ class InlinePools:
         """See `Pools.fetch`."""
 
         async def call(part: Sequence[Any], attempt: int) -> list[Any]:
-            started = time.time()
-            gpu_memory.start_measuring()
+            meter = BatchMeter(stage, "inline-0", chunk, part, attempt)
             results = self._host.process(stage, part)
-            failed = sum(isinstance(result, Failed) for result in results)
-            ended, pixels, peak = time.time(), generated_pixels(part), gpu_memory.peak_bytes()
-            self._on_batch(
-                BatchReport(stage, "inline-0", chunk, len(part), failed, started, ended, pixels, attempt, 0.0, peak)
-            )
+            self._on_batch(meter.report(sum(isinstance(result, Failed) for result in results)))
             return results
 
         values = [resolved(item, lambda handle: handle.value) for item in items]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,8 @@ from ledger.index import RunIndex, SampleRecord
 from ledger.run_directory import FINGERPRINT_PARTS, RunDirectory, fingerprint_differences
 from pipeline.chunk_flow import COMMITTING
 from pipeline.config import RunConfig
-from pipeline.flow_model import UNIT, Batches, ChunkLoad, FlowShape, chunk_load, fit_cost, play
+from pipeline.contention import shared_cores
+from pipeline.flow_model import UNIT, Batches, ChunkLoad, FlowShape, StageCost, chunk_load, fit_cost, play
 from pipeline.phases import Phase, PhaseName, read_phases
 from pipeline.plan import Plan
 from pipeline.plan_summary import sample_pixels
@@ -59,7 +61,9 @@ class Measurement(BaseModel):
     Attributes:
         parts: what was drawn with what: of the run's fingerprint those parts that matter, and the thresholds.
         briefs: what the samples were made of, as the fingerprint tells it.
-        batches: (units, seconds) by stage, without each process's first one; see `flow_model.UNIT`.
+        batches: (units, seconds) by stage, without each process's first one; see `flow_model.UNIT`. The seconds are
+            those that a batch would have taken alone on its machine.
+        demands: cores that a batch keeps busy, by stage.
         warm_up: seconds that a process's first batch took longer, by stage.
         attempts: (layers checked, layers that passed) of the first attempt, the second, and so on.
         samples, accepted: committed, and of these published if nobody decided anything.
@@ -78,6 +82,7 @@ class Measurement(BaseModel):
     workers: int
     light_workers: int
     batches: dict[str, tuple[tuple[float, float], ...]]
+    demands: dict[str, float] = Field(default_factory=dict)
     warm_up: dict[str, float]
     attempts: tuple[tuple[int, int], ...]
     samples: int = Field(ge=1)
@@ -89,6 +94,10 @@ class Measurement(BaseModel):
     publishing: float
     publishing_once: float = 0.0
     overhead: float
+
+    def costs(self, batches: Mapping[str, Batches]) -> dict[str, StageCost]:
+        """What a batch of each stage takes, from these batches of it."""
+        return {stage: fit_cost(of_stage, self.demands.get(stage, 0.0)) for stage, of_stage in batches.items()}
 
     def redraw_rates(self, rng: np.random.Generator | None = None) -> list[float]:
         """Chance that a layer is drawn again after each attempt; with `rng`, drawn from what the counts leave open."""
@@ -148,7 +157,8 @@ def measure_run(run: RunDirectory, plan: Plan, config: RunConfig) -> Measurement
     if not sittings or not chunks:
         raise UserError(f"{run.place} has measured nothing yet: give a run with committed chunks and timings")
     loads = {chunk: chunk_load(plan, chunk) for chunk in _spread(chunks, MOST_SAMPLES)}
-    steady, warm_up = _batches(sittings, loads)
+    cores = shared_cores(config.executor)
+    work = _work(sittings, loads)
     index = RunIndex.load(run.storage)
     records = _spread([record for record in index.records() if record.failure is None], MOST_SAMPLES)
     attempts = _attempts(index, records)
@@ -159,15 +169,17 @@ def measure_run(run: RunDirectory, plan: Plan, config: RunConfig) -> Measurement
         light_workers,
         config.executor.chunks_in_flight,
         config.layer_flux.batch_size,
-        warm_up,
+        work.warm_up,
+        cores,
     )
     measured = Measurement(
         parts=measured_parts(run.info[FINGERPRINT_PARTS], config),
         briefs=str(run.info[FINGERPRINT_PARTS].get("briefs", "")),
         workers=shape.workers,
         light_workers=light_workers,
-        batches=steady,
-        warm_up=warm_up,
+        batches=work.steady,
+        demands=work.demands,
+        warm_up=work.warm_up,
         attempts=attempts,
         samples=len(index),
         accepted=len(selection_by_filters(run, config).published),
@@ -180,7 +192,7 @@ def measure_run(run: RunDirectory, plan: Plan, config: RunConfig) -> Measurement
     )
     if len(sittings) > 1 or len(loads) < len(chunks):
         return measured  # a sitting that was cut short, or a run too long to play through, tells no overhead
-    costs = {stage: fit_cost(batches) for stage, batches in steady.items()}
+    costs = measured.costs(measured.batches)
     rng = np.random.default_rng(derive_seed(0, "estimate", -1, 0, "overhead"))
     played = np.median(
         [play(list(loads.values()), costs, measured.redraw_rates(), shape, rng).seconds for _ in range(9)]
@@ -198,12 +210,25 @@ def span_of(reports: Sequence[BatchReport]) -> float:
     return max(report.ended for report in reports) - min(report.started for report in reports)
 
 
-def _batches(
-    sittings: Sequence[Sequence[BatchReport]], loads: Mapping[int, ChunkLoad]
-) -> tuple[dict[str, tuple[tuple[float, float], ...]], dict[str, float]]:
-    """(units, seconds) by stage without the first batch of each process, and how much longer that one took."""
+@dataclass(frozen=True)
+class _Work:
+    """What batches took.
+
+    Attributes:
+        steady: (units, seconds alone) by stage without the first batch of each process.
+        warm_up: how much longer that one took.
+        demands: cores that a batch keeps busy.
+    """
+
+    steady: dict[str, tuple[tuple[float, float], ...]]
+    warm_up: dict[str, float]
+    demands: dict[str, float]
+
+
+def _work(sittings: Sequence[Sequence[BatchReport]], loads: Mapping[int, ChunkLoad]) -> _Work:
     first: dict[str, list[tuple[float, float]]] = defaultdict(list)
     later: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    computed: dict[str, list[float]] = defaultdict(list)
     for sitting in sittings:
         seen: set[tuple[str, str]] = set()
         for report in sorted(sitting, key=lambda report: report.started):
@@ -212,18 +237,20 @@ def _batches(
             units = _units(report, loads[report.chunk])
             batches = later if (report.stage, report.worker) in seen else first
             seen.add((report.stage, report.worker))
-            batches[report.stage].append((units, report.ended - report.started))
-    steady: dict[str, tuple[tuple[float, float], ...]] = {}
-    warm_up: dict[str, float] = {}
+            batches[report.stage].append((units, report.seconds_alone))
+            computed[report.stage].append(report.cpu_seconds)
+    work = _Work({}, {}, {})
     for stage in sorted({*first, *later}):
+        both = first[stage] + later[stage]
         enough = len(later[stage]) >= 3
-        kept: Batches = later[stage] if enough else first[stage] + later[stage]
-        steady[stage] = tuple(_spread(kept, MOST_BATCHES))
+        kept = later[stage] if enough else both
+        work.steady[stage] = tuple(_spread(kept, MOST_BATCHES))
+        work.demands[stage] = sum(computed[stage]) / max(sum(seconds for _, seconds in both), 1e-9)
         if enough:
             cost = fit_cost(kept)
             excess = [seconds - cost.fixed - cost.per_unit * units for units, seconds in first[stage]]
-            warm_up[stage] = max(0.0, float(np.mean(excess)))
-    return steady, warm_up
+            work.warm_up[stage] = max(0.0, float(np.mean(excess)))
+    return work
 
 
 def _units(report: BatchReport, load: ChunkLoad) -> float:

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from layered.errors import FailedWorkError, UserError
 from pipeline.halving import FittingBatches
 from pipeline.retrying import Fault, fault_of
-from stages.records import Draw
 from stages.stage import Failed, Stage
 
 
@@ -58,6 +57,8 @@ class BatchReport:
         attempt: 1 unless a fault made the batch be tried again.
         queue_seconds: waited for a free worker.
         peak_gpu_bytes: most memory that the batch held on its worker's GPU; 0 without one.
+        cpu_seconds: processor time of its worker meanwhile, of all threads.
+        core_wait_seconds: that its thread was ready to compute and others had the cores, where the system tells.
     """
 
     stage: str
@@ -71,11 +72,13 @@ class BatchReport:
     attempt: int = 1
     queue_seconds: float = 0.0
     peak_gpu_bytes: int = 0
+    cpu_seconds: float = 0.0
+    core_wait_seconds: float = 0.0
 
-
-def generated_pixels(items: Sequence[Any]) -> int:
-    """How many pixels a batch asks a generator for."""
-    return sum(item.size[0] * item.size[1] for item in items if isinstance(item, Draw))
+    @property
+    def seconds_alone(self) -> float:
+        """What it would have taken if nothing else had computed on its machine."""
+        return self.ended - self.started - self.core_wait_seconds
 
 
 class BatchError(Exception):

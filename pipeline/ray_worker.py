@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import gpu_memory
-from pipeline.pools import BatchError, BatchReport, StageHost, generated_pixels, handles_in, resolved
+from pipeline.batch_meter import BatchMeter
+from pipeline.pools import BatchError, BatchReport, StageHost, handles_in, resolved
 from stages.stage import Failed, Stage
 
 
@@ -63,28 +62,20 @@ class RayWorker:
         """The outcome, then one value per item (None where it failed)."""
         import ray
 
-        started = time.time()
-        gpu_memory.start_measuring()
-
-        def report(failed: int) -> BatchReport:
-            pixels, peak = generated_pixels(items), gpu_memory.peak_bytes()
-            return BatchReport(
-                stage, self._name, chunk, len(items), failed, started, time.time(), pixels, peak_gpu_bytes=peak
-            )
-
+        meter = BatchMeter(stage, self._name, chunk, items)
         nothing = [None] * len(items)
         references = [handle.value for item in items for handle in handles_in(item)]
         try:
             values = iter(ray.get(references))
         except ray.exceptions.ObjectLostError:
-            return [Outcome(report(len(items)), lost=_lost(references)), *nothing]
+            return [Outcome(meter.report(len(items)), lost=_lost(references)), *nothing]
         try:
             results = self._host.process(stage, [resolved(item, lambda _: next(values)) for item in items])
         except BatchError as error:
-            return [Outcome(report(len(items)), error=error), *nothing]
+            return [Outcome(meter.report(len(items)), error=error), *nothing]
         failures = tuple(result if isinstance(result, Failed) else None for result in results)
         kept = [None if isinstance(result, Failed) else result for result in results]
-        return [Outcome(report(sum(failure is not None for failure in failures)), failures), *kept]
+        return [Outcome(meter.report(sum(failure is not None for failure in failures)), failures), *kept]
 
 
 def _lost(references: Sequence[Any]) -> tuple[int, ...]:

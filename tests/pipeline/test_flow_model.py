@@ -20,8 +20,9 @@ def played(
     in_flight: int = 2,
     rates: tuple[float, ...] = (),
     warm_up: dict[str, float] | None = None,
+    cores: int | None = None,
 ) -> FlowResult:
-    shape = FlowShape(workers, light, in_flight, 4, warm_up or {})
+    shape = FlowShape(workers, light, in_flight, 4, warm_up or {}, cores)
     return play([CHUNK] * chunks, FREE | costs, rates, shape, np.random.default_rng(3))
 
 
@@ -52,6 +53,16 @@ def test_slow_light_stages_are_the_bottleneck() -> None:
 def test_one_process_does_everything_in_turn() -> None:
     costs = {LAYER_FLUX: StageCost(1.0, 0.0), FILTERING: StageCost(0.0, 1.0)}
     assert played(costs, chunks=10, light=0).seconds == pytest.approx(10 * 11)
+
+
+def test_processes_share_the_cores_of_one_machine() -> None:
+    drawing = {LAYER_FLUX: StageCost(1.0, 0.0, demand=1.0)}
+    assert played(drawing, chunks=8, workers=4).seconds == pytest.approx(4)
+    shared = played(drawing, chunks=8, workers=4, cores=2)
+    assert shared.seconds == pytest.approx(8)
+    assert shared.busy == pytest.approx(1)
+    waiting = {LAYER_FLUX: StageCost(1.0, 0.0)}
+    assert played(waiting, chunks=8, workers=4, cores=2).seconds == pytest.approx(4)
 
 
 def test_what_fails_is_drawn_again_as_often_as_is_allowed() -> None:
