@@ -69,6 +69,7 @@ class SamplerConfig(BaseModel):
     Attributes:
         batch: designs drawn at once.
         device: ``auto``, ``cpu`` or ``cuda``.
+        precision: of transformer and text encoders; null takes bfloat16 on a GPU and float32 elsewhere.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -79,6 +80,7 @@ class SamplerConfig(BaseModel):
     guidance: float | None = None
     batch: int = Field(4, ge=1)
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Literal["float32", "bfloat16"] | None = None
 
 
 class EvaluateConfig(BaseModel):

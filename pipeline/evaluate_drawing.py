@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
+import torch
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
@@ -159,7 +160,8 @@ def _draw(
     console: Console,
 ) -> None:
     sampler = config.sampler
-    art = load_art(path, device=sampler.device)
+    dtypes = {None: None, "float32": torch.float32, "bfloat16": torch.bfloat16}
+    art = load_art(path, device=sampler.device, dtype=dtypes[sampler.precision])
     chosen = settings_for(
         art.settings, sampler.preset, steps=sampler.steps, true_cfg=sampler.true_cfg, guidance=sampler.guidance
     )

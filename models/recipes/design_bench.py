@@ -35,6 +35,7 @@ from models.vocabulary import Theme, load_vocabulary
 
 DESIGNS: Final = Path(__file__).resolve().parents[2] / "configs" / "evaluate" / "design_bench.jsonl"
 STREAM: Final = 90  # of designs that no training draws from
+TRAINING_STREAM: Final = 89  # of designs of the same kind, for the pipeline to make
 GROUPS: Final = {"all": 200, "set-a": 100}
 CANVAS: Final[Size] = (128, 128)
 SIDES_OF_LAYOUTS: Final = (0.175, 0.26, 0.45, 0.562)
@@ -50,10 +51,10 @@ _TRIES: Final = 60
 _TINIEST_ALPHA: Final = 8
 
 
-def bench_design(group: str, number: int) -> tuple[BenchItem, LayeredImage]:
+def bench_design(group: str, number: int, stream: int = STREAM) -> tuple[BenchItem, LayeredImage]:
     """A design of a group, always the same."""
     vocabulary = load_vocabulary()
-    rng = np.random.default_rng([STREAM, list(GROUPS).index(group), number])
+    rng = np.random.default_rng([stream, list(GROUPS).index(group), number])
     theme = list(vocabulary.themes.values())[rng.integers(len(vocabulary.themes))]
     scene = vocabulary.scenes[str(rng.choice(theme.scenes))]
     color = str(rng.choice(list(vocabulary.colors))) if scene.takes_color else None

@@ -1,14 +1,17 @@
 """The sets that the study of ART+ needs beside the pipeline's shards, as publications of their own.
 
+    python -m models.recipes.study_sets --briefs 2000 --out runs/study/briefs.jsonl
     python -m models.recipes.study_sets --exact runs/study/run --out runs/study/exact
     python -m models.recipes.study_sets --own 4800 --out runs/study/own
     python -m models.recipes.study_sets --join runs/study/run/shards runs/study/own --out runs/study/joined
 
-`--exact` draws every sample of a publication again with the things and the scene that its captions name, each thing
-as its exact sprite in the box that the brief asked for: what is left between both sets is what drawing, matting and
-filtering did to the pixels. `--own` draws designs as the embedded ART has learnt from, with captions that name some
-of their things: a training on them is ART's own, continued. `--join` puts publications together, with pixels and
-captions as they are: who learns from the pipeline's shards and ART's own designs forgets less of what ART could draw.
+`--briefs` writes designs of the kind that the design bench asks for, of the whole vocabulary, for the pipeline to
+make; none of them is in the bench. `--exact` draws every sample of a publication again with the things and the scene
+that its captions name, each thing as its exact sprite in the box that the brief asked for: what is left between both
+sets is what drawing, matting and filtering did to the pixels. `--own` draws designs as the embedded ART has learnt
+from, with captions that name some of their things: a training on them is ART's own, continued. `--join` puts
+publications together, with pixels and captions as they are: who learns from the pipeline's shards and ART's own designs
+forgets less of what ART could draw.
 """
 
 from __future__ import annotations
@@ -24,12 +27,14 @@ import numpy as np
 
 from layered.arrays import UInt8Array
 from layered.box import Box
+from layered.brief import Brief, write_briefs
 from layered.codec import decode_members, encode_members
 from layered.image import Layer, LayeredImage
 from layered.placing import fit, trim
 from layered.png import encode_png
 from layered.sidecar import LayerRecord, Sidecar
 from models.recipes.art_designs import CANVASES, draw_art_design, partial_caption
+from models.recipes.design_bench import TRAINING_STREAM, bench_design
 from models.recipes.scenes import paint
 from models.recipes.sprites import place
 from models.vocabulary import load_vocabulary
@@ -41,6 +46,12 @@ _VALIDATION_PART: Final = 10  # every tenth of the own designs
 _SPRITE_SIDE: Final = 192
 _TINIEST_ALPHA: Final = 8
 _SPRITES: Final = "exact sprites"
+
+
+def study_briefs(count: int) -> list[Brief]:
+    """Briefs with boxes of real layouts' statistics, as the bench has them, none of which is in the bench."""
+    items = (bench_design("all", number, TRAINING_STREAM)[0] for number in range(count))
+    return [item.brief.model_copy(update={"id": f"study-{number:05d}"}) for number, item in enumerate(items)]
 
 
 def exact_samples(publication: Publication) -> Iterator[ShardSample]:
@@ -128,12 +139,13 @@ def _scene_of(sidecar: Sidecar) -> tuple[str, str | None]:
 
 @functools.cache
 def _scenes() -> dict[str, tuple[str, str | None]]:
-    """Scene and colour by the caption that the designer gives them."""
+    """Scene and colour by each of the captions that they are given."""
     vocabulary = load_vocabulary()
     return {
-        scene.caption(color): (scene.name, color)
+        scene.caption(color, wording): (scene.name, color)
         for scene in vocabulary.scenes.values()
         for color in (vocabulary.colors if scene.takes_color else (None,))
+        for wording in range(len(scene.captions))
     }
 
 
@@ -162,13 +174,18 @@ def _shard_sample(split: str, image: LayeredImage, sidecar: Sidecar) -> ShardSam
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--briefs", type=int, metavar="COUNT", help="briefs for the pipeline; --out is a .jsonl")
     source.add_argument("--exact", type=Path, metavar="RUN", help="a run whose publication is drawn again")
     source.add_argument("--own", type=int, metavar="COUNT", help="designs of ART's own kind")
     source.add_argument("--join", type=Path, nargs="+", metavar="FOLDER", help="publications to be put together")
-    parser.add_argument("--out", type=Path, required=True, help="a new folder")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder, or file")
     given = parser.parse_args(arguments)
     if given.out.exists():
         parser.error(f"{given.out} exists")
+    if given.briefs:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        write_briefs(given.out, study_briefs(given.briefs))
+        return
     title = f"Designs of {_SPRITES}"
     if given.exact:
         samples = exact_samples(Publication.open(given.exact / "shards"))

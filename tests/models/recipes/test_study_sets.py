@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.bench import read_designs
 from layered.box import Box
 from layered.codec import encode_members
 from layered.sidecar import LayerRecord, Sidecar
-from models.recipes.art_designs import set_a
-from models.recipes.study_sets import exact_sample, exact_samples, joined_samples, own_samples
+from models.recipes.art_designs import set_a, set_b
+from models.recipes.design_bench import DESIGNS
+from models.recipes.study_sets import exact_sample, exact_samples, joined_samples, own_samples, study_briefs
 from models.vocabulary import load_vocabulary
 from shards.writer import ShardConfig, ShardSample, write_publication
 
@@ -60,6 +62,18 @@ def test_a_sample_is_drawn_again_in_the_boxes_that_were_asked_for() -> None:
 def test_what_nobody_can_draw_is_named(spoiled: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"designed-1.*is known for"):
         exact_sample(SIDECAR.model_copy(update=spoiled))
+
+
+def test_briefs_for_the_pipeline_are_none_of_the_bench() -> None:
+    briefs = study_briefs(40)
+    bench = {frozenset((layer.caption, layer.box) for layer in item.brief.layers) for item in read_designs(DESIGNS)}
+    assert len({brief.id for brief in briefs}) == 40
+    assert not bench & {frozenset((layer.caption, layer.box) for layer in brief.layers) for brief in briefs}
+    assert {len(brief.layers) for brief in briefs} == {2, 3, 4, 5, 6}
+    named = {load_vocabulary().concept_in(layer.caption or "") for brief in briefs for layer in brief.layers}
+    assert named & set_a()
+    assert named & set_b()
+    assert study_briefs(3) == briefs[:3]
 
 
 def test_own_designs_hold_set_a_alone_and_name_some_of_it() -> None:
