@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -68,6 +68,7 @@ class Wire:
         self._target = target_port
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
+        self._watched: tuple[bytes, Callable[[], None]] | None = None
         self._listener = _listen(0)
         self.port = int(self._listener.getsockname()[1])
         self._accept(self._listener)
@@ -75,6 +76,10 @@ class Wire:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def when(self, sent: bytes, call: Callable[[], None]) -> None:
+        """Has something done before a client's first message with these bytes in it is passed on."""
+        self._watched = sent, call
 
     def cut(self) -> None:
         """Breaks all connections, and refuses new ones until `mend`."""
@@ -106,13 +111,21 @@ class Wire:
     def _pass(self, source: socket.socket, sink: socket.socket, late: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(_BLOCK):
-                if late and self.latency:
+                if late:
+                    self._notice(data)
                     time.sleep(self.latency)
                 sink.sendall(data)
         for each in (source, sink):
             with self._lock:
                 self._connections.discard(each)
             _close(each)
+
+    def _notice(self, data: bytes) -> None:
+        with self._lock:
+            if self._watched is None or self._watched[0] not in data:
+                return
+            (_, call), self._watched = self._watched, None
+        call()
 
 
 @contextmanager

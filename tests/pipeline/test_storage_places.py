@@ -102,23 +102,17 @@ def test_ray_workers_commit_to_s3(config: Path, local: RunSession, bucket: str, 
     assert checksums(session) == checksums(local)
 
 
-def cut_for(seconds: float, config: Path, local: RunSession, wire: Wire, bucket: str) -> None:
-    """Makes a run while the network is away for some time, from within its second chunk on."""
-    commits = []
-    write = ObjectStorage.create
-
-    def create(self: ObjectStorage, name: str, data: bytes) -> bool:
-        if name.startswith("chunks/") and not commits:
-            commits.append(name)
-            wire.cut()
-            mending.start()
-        return write(self, name, data)
-
+def cut_for(seconds: float, config: Path, local: RunSession, wire: Wire, bucket: str, *overrides: str) -> None:
+    """Makes a run while the network is away for some time, from its first chunk on."""
     mending = threading.Timer(seconds, wire.mend)
+
+    def cut() -> None:
+        wire.cut()
+        mending.start()
+
+    wire.when(b"/run/chunks/", cut)
     began = time.monotonic()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ObjectStorage, "create", create)
-        session = make(config, f"{bucket}/run", "storage.patience_seconds=120")
+    session = make(config, f"{bucket}/run", "storage.patience_seconds=120", *overrides)
     assert time.monotonic() - began > seconds
     mending.join()
     assert checksums(session) == checksums(local)
@@ -138,6 +132,14 @@ def test_a_network_that_is_cut_for_half_a_minute_is_waited_for(
     config: Path, local: RunSession, wire: Wire, bucket: str
 ) -> None:
     cut_for(30.0, config, local, wire, bucket)
+
+
+@pytest.mark.slow
+def test_ray_workers_wait_for_a_network_that_is_cut_for_half_a_minute(
+    config: Path, local: RunSession, wire: Wire, bucket: str, ray_session: Any
+) -> None:
+    ray = ("executor.kind=ray", "executor.workers=2", "executor.num_cpus=null")
+    cut_for(30.0, config, local, wire, bucket, *ray)
 
 
 def test_a_store_that_stays_away_ends_the_run_with_one_line_and_the_same_command_goes_on(
