@@ -3,7 +3,7 @@
     python -m models.recipes.study_sets --briefs 2000 --out runs/study/briefs.jsonl
     python -m models.recipes.study_sets --exact runs/study/run --out runs/study/exact
     python -m models.recipes.study_sets --own 4800 --out runs/study/own
-    python -m models.recipes.study_sets --join runs/study/run/shards runs/study/own --out runs/study/joined
+    python -m models.recipes.study_sets --join runs/study/run/shards runs/study/own --out runs/study/joined [--random N]
 
 `--briefs` writes designs of the kind that the design bench asks for, of the whole vocabulary, for the pipeline to
 make; none of them is in the bench. `--exact` draws every sample of a publication again with the things and the scene
@@ -11,7 +11,7 @@ that its captions name, each thing as its exact sprite in the box that the brief
 sets is what drawing, matting and filtering did to the pixels. `--own` draws designs as the embedded ART has learnt
 from, with captions that name some of their things: a training on them is ART's own, continued. `--join` puts
 publications together, with pixels and captions as they are: who learns from the pipeline's shards and ART's own designs
-forgets less of what ART could draw.
+forgets less of what ART could draw. `--random` takes only so many training samples of the first of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -102,19 +102,31 @@ def own_samples(count: int) -> Iterator[ShardSample]:
         yield _shard_sample("val" if index % _VALIDATION_PART == 0 else "train", design.image, sidecar)
 
 
-def joined_samples(publications: Sequence[Publication]) -> Iterator[ShardSample]:
+def joined_samples(publications: Sequence[Publication], most: int | None = None) -> Iterator[ShardSample]:
     """The samples of some publications, one publication after the other, in their splits.
+
+    Args:
+        most: of the first publication's training samples at most so many, at random but always the same.
 
     Raises:
         ValueError: when two samples have one id; it is named.
     """
     seen: set[str] = set()
-    for publication in publications:
-        for row in publication.manifest.select(["sample_id", "split"]).to_pylist():
+    for number, publication in enumerate(publications):
+        rows = publication.manifest.select(["sample_id", "split"]).to_pylist()
+        if number == 0 and most is not None:
+            chosen = _random_training_ids(rows, most)
+            rows = [row for row in rows if row["split"] != "train" or row["sample_id"] in chosen]
+        for row in rows:
             if row["sample_id"] in seen:
                 raise ValueError(f"{row['sample_id']} is in two of the publications")
             seen.add(row["sample_id"])
             yield _shard_sample(row["split"], *decode_members(publication.members(row["sample_id"])))
+
+
+def _random_training_ids(rows: Sequence[Mapping[str, str]], count: int) -> set[str]:
+    ids = [row["sample_id"] for row in rows if row["split"] == "train"]
+    return set(np.random.default_rng(count).permutation(ids)[:count].tolist())
 
 
 def _exact_layer(sample_id: str, record: LayerRecord) -> Layer:
@@ -178,6 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source.add_argument("--exact", type=Path, metavar="RUN", help="a run whose publication is drawn again")
     source.add_argument("--own", type=int, metavar="COUNT", help="designs of ART's own kind")
     source.add_argument("--join", type=Path, nargs="+", metavar="FOLDER", help="publications to be put together")
+    parser.add_argument(
+        "--random", type=int, metavar="COUNT", help="of the first one that is joined, so many at random"
+    )
     parser.add_argument("--out", type=Path, required=True, help="a new folder, or file")
     given = parser.parse_args(arguments)
     if given.out.exists():
@@ -193,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         samples = own_samples(given.own)
     else:
         title = "Designs of " + " and ".join(map(str, given.join))
-        samples = joined_samples([Publication.open(folder) for folder in given.join])
+        samples = joined_samples([Publication.open(folder) for folder in given.join], given.random)
     written = write_publication(samples, given.out, ShardConfig(title=title), {"name": title})
     print(f"{written.manifest.num_rows} samples in {written.path}")
 

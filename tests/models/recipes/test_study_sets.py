@@ -111,3 +111,17 @@ def test_joined_publications_keep_every_sample_as_it_was(tmp_path: Path) -> None
     assert [each.images for each in joined] == [each.images for each in samples]
     with pytest.raises(ValueError, match="own-000000 is in two"):
         list(joined_samples([parts[0], parts[0]]))
+
+
+def test_a_random_part_of_the_first_publication_leaves_validation_and_the_others_alone(tmp_path: Path) -> None:
+    samples = list(own_samples(24))
+    parts = [
+        write_publication(iter(part), tmp_path / name, ShardConfig(title=name), {})
+        for name, part in (("first", samples[:21]), ("second", samples[21:]))
+    ]
+    joined = [each.sidecar.id for each in joined_samples(parts, 5)]
+    trained = [number for number in range(24) if number % 10 and f"own-{number:06d}" in joined]
+    assert {f"own-{number:06d}" for number in (0, 10, 20, 21, 22, 23)} <= set(joined)
+    assert len(trained) == 5 + 3
+    assert trained[:5] != [1, 2, 3, 4, 5]
+    assert [each.sidecar.id for each in joined_samples(parts, 5)] == joined
