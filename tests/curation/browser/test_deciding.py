@@ -197,7 +197,7 @@ def test_scores_stay_hidden_in_a_calibration_queue_until_the_verdict(page: Page)
     assert page.locator(".cell-flag").count() == 0
     page.press("q")
     page.wait_for_selector("#viewer .plane")
-    assert "Hidden in this queue" in page.inner_text("[aria-label=Scores]")
+    page.shows("[aria-label=Scores]", "Hidden in this queue")
     first = page.title().split()[0]
     page.press("k")
     page.until(f"!document.querySelector('.sample-title').textContent.startsWith('{first}')")

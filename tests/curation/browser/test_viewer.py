@@ -177,6 +177,7 @@ def test_captions_are_text_whatever_they_hold(page: Page, site: Site) -> None:
 def test_a_layer_that_cannot_be_shown_is_marked_and_the_rest_is_there(page: Page) -> None:
     page.route("**/layer_01.png", lambda route: route.fulfill(status=200, content_type="image/png", body=b"no picture"))
     page.view(0)
+    page.wait_for_selector(".viewer .broken")
     assert page.locator(".viewer .broken").count() == 1
     assert page.locator(".viewer img.layer").count() == 3
     assert "cannot be shown" in page.inner_text("#notice")
