@@ -34,6 +34,7 @@ class ModelConfig(BaseModel):
     Attributes:
         art: the folder of an ART or ART+ model, or ``layerprism-tiny``. A list holds trainings that differ by their
             seed alone: they share the draws of each brief.
+        true_cfg: of `art`, in place of the sampler's: models may have guidance of their own.
         run: a configuration of `layerprism run`: MultiLayerFLUX with its generator, matting and checks.
         set: overrides of `run`, such as ``layer_flux.attempts=1``.
         samples: designs that are there already: a layered folder, a publication or a run with one. A design belongs to
@@ -43,6 +44,7 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     art: str | tuple[str, ...] | None = None
+    true_cfg: float | None = Field(None, ge=1)
     run: str | None = None
     set: tuple[str, ...] = ()
     samples: str | None = None
@@ -53,6 +55,8 @@ class ModelConfig(BaseModel):
             raise ValueError("give exactly one of art, run and samples")
         if self.set and self.run is None:
             raise ValueError("`set` overrides a run's configuration: give it with run")
+        if self.true_cfg is not None and self.art is None:
+            raise ValueError("`true_cfg` is guidance of an ART model: give it with art")
         if self.art == ():
             raise ValueError("`art` is an empty list")
         return self

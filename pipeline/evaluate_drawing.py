@@ -114,7 +114,7 @@ def draw_all(config: EvaluateConfig, bench: Bench, out: Path, console: Console) 
         console.print(f"{name}: {len(wanted)} designs")
         if model.folders:
             folder = out / SAMPLES_FOLDER / folder_name(name)
-            made[name] = _drawn_by_art(model.folders, config, bench, wanted, folder, console)
+            made[name] = _drawn_by_art(model.folders, _with_guidance(config, model), bench, wanted, folder, console)
         elif model.run is not None:
             later = wanted_of(bench.beyond, config.bench.draws * trainings)
             folder = out / RUNS_FOLDER / folder_name(name)
@@ -124,6 +124,13 @@ def draw_all(config: EvaluateConfig, bench: Bench, out: Path, console: Console) 
         if not made[name].sample_of:
             raise UserError(f"models.{name}: none of the {len(wanted)} designs that the bench wants is there")
     return made
+
+
+def _with_guidance(config: EvaluateConfig, model: ModelConfig) -> EvaluateConfig:
+    """The evaluation as it is for a model that may have guidance of its own."""
+    if model.true_cfg is None:
+        return config
+    return config.model_copy(update={"sampler": config.sampler.model_copy(update={"true_cfg": model.true_cfg})})
 
 
 def _drawn_by_art(
@@ -147,6 +154,8 @@ def _drawn_by_art(
             _draw(path, config, bench, missing, marks, out, console)
         label = "model" if len(folders) == 1 else f"model {number + 1}"
         about[label] = f"{settings.name} {settings.revision} ({settings.licence}), {digest[:12]}"
+    if (guidance := config.sampler.true_cfg) is not None:
+        about["true CFG"] = f"{guidance:g}"
     return Drawn(FolderSamples(out), {each.key: each.key for each in wanted}, _read_seconds(out), about)
 
 

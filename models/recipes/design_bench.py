@@ -2,6 +2,7 @@
 
     python -m models.recipes.design_bench --truth runs/design_bench      draws the true designs as a layered folder
     python -m models.recipes.design_bench --write                        the committed list of designs, anew
+    python -m models.recipes.design_bench --validation runs/design_validation    others, to choose settings by
 
 Sizes and places follow the 40 foreground boxes of eight layouts of real designs (ART's examples), except that no thing
 is smaller than the judge can recognise, none overflows the canvas and none hides much of another. Prompts name every
@@ -36,6 +37,8 @@ from models.vocabulary import Theme, load_vocabulary
 DESIGNS: Final = Path(__file__).resolve().parents[2] / "configs" / "evaluate" / "design_bench.jsonl"
 STREAM: Final = 90  # of designs that no training draws from
 TRAINING_STREAM: Final = 89  # of designs of the same kind, for the pipeline to make
+VALIDATION_STREAM: Final = 88  # of designs by which settings are chosen
+VALIDATION_DESIGNS: Final = 128
 GROUPS: Final = {"all": 200, "set-a": 100}
 CANVAS: Final[Size] = (128, 128)
 SIDES_OF_LAYOUTS: Final = (0.175, 0.26, 0.45, 0.562)
@@ -43,6 +46,8 @@ SIDES_OF_LAYOUTS: Final = (0.175, 0.26, 0.45, 0.562)
 
 CENTERS_OF_LAYOUTS: Final = (0.5, 0.2)
 """Mean and standard deviation of the boxes' middles, as parts of the canvas's sides."""
+
+DESIGNS_FILE: Final = "designs.jsonl"
 
 _QUANTILES: Final = (0.25, 0.5, 0.75, 0.9)
 _SIDES: Final = (0.24, 0.62)  # of the canvas: smallest that is recognised, largest that leaves room
@@ -151,13 +156,25 @@ def _hidden(one: Box, other: Box) -> float:
     return common.area / min(one.area, other.area) if common else 0.0
 
 
+def write_validation(folder: Path, count: int = VALIDATION_DESIGNS) -> None:
+    """A bench of its own: `designs.jsonl`, and the true designs in `truth`. None of it is in the design bench."""
+    drawn = [bench_design("all", number, VALIDATION_STREAM) for number in range(count)]
+    for item, image in drawn:
+        write_layered_folder(folder / "truth", item.brief.id, encode_members(image, true_sidecar(item, image)))
+    write_designs(folder / DESIGNS_FILE, [item for item, _ in drawn])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--truth", type=Path, help="the layered folder to write")
     parser.add_argument("--write", action="store_true", help=f"write {DESIGNS.name}")
+    parser.add_argument("--validation", type=Path, help="the folder for a bench of other designs, with their truth")
     arguments = parser.parse_args()
+    if arguments.validation:
+        write_validation(arguments.validation)
+        return
     if not arguments.truth and not arguments.write:
-        parser.error("give --truth FOLDER, --write, or both")
+        parser.error("give --truth FOLDER, --write or --validation FOLDER")
     items = []
     for group, count in GROUPS.items():
         for number in range(count):

@@ -73,6 +73,21 @@ def test_models_and_finished_designs_are_measured_alike(model: Path, bench: Path
         assert file.endswith(".md") or file in page
 
 
+def test_a_model_may_have_guidance_of_its_own(model: Path, bench: Path, tmp_path: Path) -> None:
+    models = {"led": {"art": str(model), "true_cfg": 4.0}, "as all": {"art": str(model)}, "alike": {"art": str(model)}}
+    config = write_config(bench, models, sampler={**FEW, "true_cfg": 1.5, "precision": "bfloat16"})
+    numbers = evaluated(config, tmp_path / "out")
+    about = {name: numbers["models"][name]["about"]["true CFG"] for name in models}
+    assert about == {"led": "4", "as all": "1.5", "alike": "1.5"}
+    drawn = {
+        name: (tmp_path / "out" / "pictures" / f"d0-00.{name}.whole.webp").read_bytes()
+        for name in ("led", "as-all", "alike")
+    }
+    assert drawn["as-all"] == drawn["alike"] != drawn["led"]
+    # Guidance is part of what a design was drawn by.
+    assert isinstance(run(config, tmp_path / "out", "models.led.true_cfg=3.0").exception, UserError)
+
+
 def test_the_same_command_draws_nothing_again_and_finishes_what_was_cut_short(
     model: Path, bench: Path, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_names_of_models_name_folders() -> None:
         ({"models": {"A": {"art": "x", "run": "y"}}}, "exactly one of art, run and samples"),
         ({"models": {"A": {"atr": "x"}}}, "unknown key `models.A.atr` in .*config.yaml:.*; did you mean `art`?"),
         ({"models": {"A": {"art": "x", "set": ["a=1"]}}}, "`set` overrides a run's configuration"),
+        ({"models": {"A": {"samples": "x", "true_cfg": 2.0}}}, "`true_cfg` is guidance of an ART model"),
         ({"models": {"A b": {"art": "x"}, "a-b": {"art": "y"}}}, "would share a folder"),
         ({"models": {"A": {"art": "x"}}, "compare": [["A", "B"]]}, "there is no model 'B'; there are A"),
         ({"models": {"A": {"art": "x"}}, "task": "image_to_layers"}, "needs the true designs"),

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.bench import read_designs
+from evaluation.bench import BenchConfig, open_bench, read_designs
 from evaluation.concepts import empty_or_repeated, found
 from evaluation.judge import load_judge
 from layered.codec import decode_members, encode_members
 from models.recipes.art_designs import set_a
-from models.recipes.design_bench import DESIGNS, GROUPS, SIDES_OF_LAYOUTS, bench_design, true_sidecar
+from models.recipes.design_bench import DESIGNS, GROUPS, SIDES_OF_LAYOUTS, bench_design, true_sidecar, write_validation
 from models.vocabulary import load_vocabulary
 
 
@@ -32,6 +32,18 @@ def test_prompts_name_every_thing_in_words_that_models_read() -> None:
         assert [vocabulary.concept_in(layer.caption or "") for layer in item.brief.layers] == list(item.named)
         if item.group == "set-a":
             assert set(item.named) <= set_a()
+
+
+def test_validation_designs_are_none_of_the_bench(emoji_font: None, tmp_path: Path) -> None:
+    write_validation(tmp_path, 6)
+    bench = open_bench(BenchConfig(designs=str(tmp_path / "designs.jsonl"), truth=str(tmp_path / "truth")))
+    assert len(bench.items) == 6
+    captions = {item.brief.whole_caption for item in read_designs(DESIGNS)}
+    for item in bench.items:
+        assert item.brief.whole_caption not in captions
+        truth = bench.truth(item)
+        assert truth is not None
+        assert [layer.box for layer in truth.layers] == [layer.placed_box() for layer in item.brief.layers]
 
 
 def test_layers_come_equally_often_and_none_hides_another() -> None:
