@@ -1,4 +1,4 @@
-"""Processes that share the cores of one machine: what batches take side by side, and what each would take alone.
+"""Processes that share the cores of one machine: how long batches take side by side, by what each would take alone.
 
 A batch keeps some cores busy, its demand: about one where it computes, none where it waits for a GPU or for storage.
 While the demands of the batches at work add up to more than there are cores, what computes slows down by as much, what
