@@ -12,12 +12,12 @@ EMPTY: Final = 0.05
 """Of a box's pixels at least half opaque; exact sprites fill a fifth of theirs and more."""
 
 
-def found(judge: Judge, image: LayeredImage, labels: Sequence[str]) -> int:
-    """How many labels are shown: matched one to one with the layers, and ranked first for the layer they got."""
+def found(judge: Judge, image: LayeredImage, labels: Sequence[str]) -> list[str]:
+    """The labels that are shown: matched one to one with the layers, and ranked first for the layer they got."""
     layers = [layer.pixels for layer in image.layers]
     best = judge.best_labels(layers)
     matched = judge.match(layers, labels)
-    return sum(number >= 0 and best[number] == label for number, label in zip(matched, labels, strict=True))
+    return [label for number, label in zip(matched, labels, strict=True) if number >= 0 and best[number] == label]
 
 
 def empty_or_repeated(judge: Judge, image: LayeredImage, wanted: Sequence[str] = ()) -> int:

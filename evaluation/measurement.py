@@ -94,7 +94,8 @@ class Measured:
     """What was measured of one picture.
 
     Attributes:
-        strange_found, strange_named: what is found of the names of another brief, and how many these are.
+        named, found: the labels that the brief names, and which of them are found.
+        strange_found, strange_named: how many are found of the names of another brief, and how many these are.
         whole, layers: features ``[1, dim]`` and ``[layers, dim]``.
         clip_whole, clip_layers: the same as CLIP's unit vectors.
         recomposition: PSNR and SSIM; None where the model predicts no whole image.
@@ -103,8 +104,8 @@ class Measured:
     """
 
     brief: str
-    named: int
-    found: int
+    named: tuple[str, ...]
+    found: tuple[str, ...]
     strange_named: int
     strange_found: int
     layer_count: int
@@ -146,10 +147,10 @@ class Instruments:
         alphas = [alpha_statistics(layer.pixels) for layer in drawn.layers]
         return Measured(
             brief=item.brief.id,
-            named=len(item.named),
-            found=found(self.judge, drawn, item.named) if item.named else 0,
+            named=item.named,
+            found=tuple(found(self.judge, drawn, item.named)),
             strange_named=len(stranger.named),
-            strange_found=found(self.judge, drawn, stranger.named) if stranger.named else 0,
+            strange_found=len(found(self.judge, drawn, stranger.named)),
             layer_count=len(drawn.layers),
             spoiled=empty_or_repeated(self.judge, drawn, item.named),
             clip_cosine=float(unit[0] @ self.clip.embed_text(item.brief.whole_caption)),
@@ -199,9 +200,9 @@ def figures_of(
         else:
             missing[name] = why_not
 
-    named, layers = [each.named for each in pictures], [each.layer_count for each in pictures]
+    named, layers = [len(each.named) for each in pictures], [each.layer_count for each in pictures]
     strange = [each.strange_named for each in pictures]
-    rate("found", [each.found for each in pictures], named, "the prompts name nothing that the judge knows")
+    rate("found", [len(each.found) for each in pictures], named, "the prompts name nothing that the judge knows")
     rate("found_by_chance", [each.strange_found for each in pictures], strange, "the prompts name nothing")
     rate("empty_or_repeated", [each.spoiled for each in pictures], layers, "there are no layers")
     for place, name in enumerate(("alpha_coverage", "alpha_partial", "alpha_rectangles")):

@@ -153,5 +153,5 @@ def _seconds(made: Drawn, common: Sequence[Wanted]) -> list[float] | None:
 
 
 def _compared(measured: Mapping[str, Sequence[Measured]], first: str, second: str) -> ComparedPair:
-    one, other = ([float(each.found) for each in measured[name]] for name in (first, second))
+    one, other = ([float(len(each.found)) for each in measured[name]] for name in (first, second))
     return ComparedPair(first, second, compare(one, other, [each.brief for each in measured[first]]))

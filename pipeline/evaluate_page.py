@@ -74,7 +74,7 @@ def _shown(evaluation: Evaluation, place: int, pictures: dict[str, bytes]) -> Sh
     for name, made in evaluation.drawn.items():
         image, _ = made.samples.sample(made.sample_of[wanted.key])
         found = evaluation.measured[name][place].found
-        note = f"{found} of {len(item.named)} found" if item.named else ""
+        note = f"{len(found)} of {len(item.named)} found" if item.named else ""
         designs.append(_design(name, note, image, f"{wanted.key}.{folder_name(name)}", pictures))
     return ShownBrief(item.brief.id, item.brief.whole_caption, ", ".join(item.named), tuple(designs))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from evaluation.intervals import Estimate
-from evaluation.measurement import METRICS, Figure, Metric
+from evaluation.measurement import METRICS, Figure, Measured, Metric
 from layered import UserError
 from pipeline.evaluate import Evaluation, ModelResult
 from pipeline.evaluate_charts import draw_comparisons, draw_metrics
@@ -65,7 +66,15 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "comparisons": [
             {"first": pair.first, "second": pair.second, **_rounded(pair.result.as_json())} for pair in evaluation.pairs
         ],
+        "things": {name: _things(pictures) for name, pictures in evaluation.measured.items()},
     }
+
+
+def _things(pictures: Sequence[Measured]) -> dict[str, dict[str, int]]:
+    """How often each label is named, and how often it is found."""
+    named = Counter(label for picture in pictures for label in picture.named)
+    found = Counter(label for picture in pictures for label in picture.found)
+    return {label: {"named": count, "found": found[label]} for label, count in sorted(named.items())}
 
 
 def _model_json(model: ModelResult) -> dict[str, Any]:

@@ -97,9 +97,9 @@ def measured(judge: Judge, wanted: Sequence[Case], images: Sequence[LayeredImage
     """What the judge finds in the images, and whether their layers add up to their own merged images."""
     named = [len(case.caption.named) for case in wanted]
     layers = [len(image.layers) for image in images]
-    hits = [found(judge, image, case.caption.named) for case, image in zip(wanted, images, strict=True)]
+    hits = [len(found(judge, image, case.caption.named)) for case, image in zip(wanted, images, strict=True)]
     strangers = [(number, (number + shift) % len(wanted)) for shift in (5, 15, 25) for number in range(len(wanted))]
-    chance = [found(judge, images[number], wanted[other].caption.named) for number, other in strangers]
+    chance = [len(found(judge, images[number], wanted[other].caption.named)) for number, other in strangers]
     spoiled = [empty_or_repeated(judge, image) for image in images]
     in_theme = [_in_contents(judge, case, image) for case, image in zip(wanted, images, strict=True)]
     facts = {

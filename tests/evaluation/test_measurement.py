@@ -18,8 +18,8 @@ def measured(brief: str, *, found: int = 1, layers: int = 2, dim: int = 3, seed:
     rng = np.random.default_rng([seed, *brief.encode()])
     return Measured(
         brief=brief,
-        named=2,
-        found=found,
+        named=("dog", "car"),
+        found=("dog", "car")[:found],
         strange_named=4,
         strange_found=1,
         layer_count=layers,
@@ -87,7 +87,7 @@ def test_a_picture_is_measured_by_what_it_shows(emoji_font: None) -> None:
     features = extractor_of(FeaturesConfig(), ClipConfig())
     instruments = Instruments(load_judge(), shared_clip(ClipConfig()), features, features)
     found = instruments.measure(Picture(item("dog", "car"), image, sidecar), item("apple", "house"), image)
-    assert (found.named, found.found, found.strange_named, found.strange_found) == (2, 1, 2, 1)
+    assert (found.named, found.found, found.strange_named, found.strange_found) == (("dog", "car"), ("dog",), 2, 1)
     assert (found.layer_count, found.spoiled, found.recomposition, found.errors) == (2, 0, None, (0, 1))
     assert (found.whole.shape, found.layers.shape) == ((1, 192), (2, 192))
     as_text = sidecar.model_copy(

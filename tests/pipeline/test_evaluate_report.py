@@ -114,3 +114,4 @@ def test_everything_is_written_and_the_numbers_are_json(evaluation: Evaluation, 
     assert numbers["models"]["<i>plus</i>"]["lacks"] == 1
     assert numbers["comparisons"][0]["points"]["value"] == 1
     assert numbers["judge"] == VALIDITY
+    assert numbers["things"]["ART"] == {"car": {"named": 3, "found": 0}, "dog": {"named": 3, "found": 3}}

@@ -57,7 +57,7 @@ def test_layers_come_equally_often_and_none_hides_another() -> None:
 def test_true_designs_show_what_they_name_and_are_written_whole(emoji_font: None) -> None:
     judge = load_judge()
     drawn = [bench_design("all", number) for number in range(8)]
-    assert sum(found(judge, image, item.named) for item, image in drawn) >= 0.95 * sum(
+    assert sum(len(found(judge, image, item.named)) for item, image in drawn) >= 0.95 * sum(
         len(item.named) for item, _ in drawn
     )
     assert sum(empty_or_repeated(judge, image) for _, image in drawn) <= 1
