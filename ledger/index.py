@@ -131,12 +131,11 @@ class RunIndex:
             by_chunk.setdefault(int(self._chunks[position]), []).append(sample_ids[position])
         return dict(sorted(by_chunk.items()))
 
-    def score_rows(self) -> pa.Table:
-        """All scores in long form: sample_id, layer_index, name, score; recomputed ones in place of older ones."""
-        return pa.concat_tables([_LONG_SCHEMA.empty_table(), *self.score_batches()])
-
     def score_batches(self) -> Iterator[pa.Table]:
-        """The same, some samples at a time; ordered by sample, in the plan's order, then by layer and name."""
+        """All scores in long form, some samples at a time: sample_id, layer_index, name, score.
+
+        Recomputed ones stand in place of older ones; ordered by sample, in the plan's order, then by layer and name.
+        """
         for table in self._records.rows(self._rows):
             yield self._newest_scores(table)
 

@@ -118,7 +118,7 @@ def calibrate_labels(
             sample or layer that the run does not have.
     """
     index = RunIndex.load(run.storage)
-    if not len(index.score_rows()):
+    if not any(map(len, index.score_batches())):
         raise UserError(f"{run.place} holds no scores: layerprism run CONFIG --out {run.place} --only filters")
     samples = labelled_samples(index, labels, run.place)
     observations = observations_of(samples)

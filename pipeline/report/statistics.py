@@ -169,26 +169,44 @@ def busy_workers(sitting: Sitting, points: int) -> dict[str, NDArray[np.float64]
     return busy
 
 
-def score_numbers(rows: pa.Table, thresholds: Mapping[str, float]) -> list[ScoreNumbers]:
+def score_numbers(tables: Iterable[pa.Table], thresholds: Mapping[str, float]) -> list[ScoreNumbers]:
     """Distribution and flags per score name, by name.
 
+    Of a large run the values alone are kept, eight bytes each; the rows they come from take six times as much.
+
     Args:
-        rows: of `RunIndex.score_rows`.
+        tables: score rows of some samples each, as of `RunIndex.score_batches`; a sample's rows of one name stand in
+            one table.
     """
-    numbers = []
-    for name in sorted(pc.unique(rows.column("name")).to_pylist()):
-        of_name = rows.filter(pc.equal(rows.column("name"), name))
-        values = of_name.column("score").to_numpy()
-        threshold = thresholds.get(name)
-        below = ~(values >= threshold) if threshold is not None else np.zeros(len(values), bool)
-        samples = pc.unique(of_name.column("sample_id").filter(pa.array(below)))
-        finite = values[np.isfinite(values)]
-        numbers.append(ScoreNumbers(name, finite, threshold, len(values), int(below.sum()), len(samples)))
-    return numbers
+    kept: dict[str, list[ScoreNumbers]] = defaultdict(list)
+    for table in tables:
+        for name in pc.unique(table.column("name")).to_pylist():
+            of_name = table.filter(pc.equal(table.column("name"), name))
+            kept[name].append(_numbers_of_one(name, of_name, thresholds.get(name)))
+    return [_summed(kept[name]) for name in sorted(kept)]
+
+
+def _numbers_of_one(name: str, rows: pa.Table, threshold: float | None) -> ScoreNumbers:
+    values = rows.column("score").to_numpy()
+    below = ~(values >= threshold) if threshold is not None else np.zeros(len(values), bool)
+    samples = pc.unique(rows.column("sample_id").filter(pa.array(below)))
+    return ScoreNumbers(name, values[np.isfinite(values)], threshold, len(values), int(below.sum()), len(samples))
+
+
+def _summed(parts: Sequence[ScoreNumbers]) -> ScoreNumbers:
+    """The numbers of one score over all samples, from those of some each."""
+    return ScoreNumbers(
+        parts[0].name,
+        np.concatenate([part.values for part in parts]),
+        parts[0].threshold,
+        sum(part.rows for part in parts),
+        sum(part.flagged for part in parts),
+        sum(part.flagged_samples for part in parts),
+    )
 
 
 def score_table(scores: Iterable[Score]) -> pa.Table:
-    """Score rows as `RunIndex.score_rows` has them."""
+    """Score rows as `RunIndex.score_batches` has them."""
     schema = pa.schema(
         [("sample_id", pa.string()), ("layer_index", pa.int32()), ("name", pa.string()), ("score", pa.float64())]
     )

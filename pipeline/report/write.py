@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
-
-import pyarrow as pa
 
 from layered.png import encode_png
 from ledger.index import RunCounts, RunIndex
@@ -68,8 +67,7 @@ def write_report(
     rejected = reject_gallery(index, selection, thresholds, config.rejected)
     published = [card for card in cards if not card.reason]
     exploded = exploded_samples(index, selection, EXPLODED_SAMPLES)
-    rows = [index.score_rows(), score_table(selection.derived)]
-    scores = score_numbers(pa.concat_tables(rows, promote_options="default"), thresholds)
+    scores = score_numbers(chain(index.score_batches(), [score_table(selection.derived)]), thresholds)
     sittings = read_timings(run.storage)
     stages = stage_times(sittings)
     failures = index.failures()

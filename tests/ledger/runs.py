@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from layered.scores import Score
 from ledger.commit import ChunkRevision, ChunkSample, Failure, encode_sample, write_chunk
 from ledger.decisions import Decision
+from ledger.index import RunIndex
 from ledger.run_directory import RunDirectory
 from tests.shards.samples import make_sample
 
@@ -30,6 +31,11 @@ def chunk_sample(number: int, layers: int = 2, clip: float = 0.5, keep_raw: bool
     ]
     features = {"phash": number.to_bytes(8, "big")}
     return encode_sample(image, sidecar, raws, scores, features, {0: (4, 64, 64)})
+
+
+def score_rows(index: RunIndex) -> list[dict[str, Any]]:
+    """All scores of a run, a row each."""
+    return [row for table in index.score_batches() for row in table.to_pylist()]
 
 
 def failed_sample(number: int) -> ChunkSample:

@@ -13,7 +13,7 @@ from ledger.index import RunIndex, SampleRecord
 from ledger.index_file import INDEX_FILE
 from ledger.rescoring import Rescored, ScorePass
 from ledger.storage import LocalStorage
-from tests.ledger.runs import chunk_sample, failed_sample, sample_id
+from tests.ledger.runs import chunk_sample, failed_sample, sample_id, score_rows
 
 COMMITS = {
     ChunkRevision(0): [chunk_sample(0), failed_sample(1), chunk_sample(2, layers=3), failed_sample(3)],
@@ -28,7 +28,7 @@ def loaded(storage: LocalStorage) -> tuple[list[SampleRecord], list[object], lis
     index = RunIndex.load(storage)
     records = list(index.records())
     assert [index.record(sample_id) for sample_id in reversed(index.sample_ids)] == records[::-1]
-    return records, index.score_rows().to_pylist(), list(index.failures())
+    return records, score_rows(index), list(index.failures())
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,7 +5,7 @@ from ledger.commit import ChunkRevision, committed, write_chunk
 from ledger.index import RunIndex
 from ledger.rescoring import Rescored, ScorePass
 from ledger.run_directory import RunDirectory
-from tests.ledger.runs import chunk_sample, make_run, ordinary_run, sample_id
+from tests.ledger.runs import chunk_sample, make_run, ordinary_run, sample_id, score_rows
 
 
 def scores_of(run: RunDirectory, number: int) -> dict[tuple[int, str], float]:
@@ -33,7 +33,7 @@ def test_the_latest_pass_wins_in_the_long_table_too(tmp_path: Path) -> None:
     for number in range(11):  # ten sorts after nine, as numbers do
         ScorePass.begin(run.storage, {"number": number}).write(ChunkRevision(0), [rescored(0, number / 100)])
     assert scores_of(run, 0)[-1, "clip_whole"] == 0.1
-    rows = RunIndex.load(run.storage).score_rows().to_pylist()
+    rows = score_rows(RunIndex.load(run.storage))
     assert [row["score"] for row in rows if row["sample_id"] == sample_id(0) and row["layer_index"] == -1] == [0.1]
     assert len({(row["sample_id"], row["layer_index"], row["name"]) for row in rows}) == len(rows)
 

@@ -32,6 +32,7 @@ from pipeline.run import new_run, run_again
 from pipeline.status import run_status
 from shards.reader import Publication
 from shards.writer import ShardConfig, write_publication
+from tests.ledger.runs import score_rows
 from tests.shards.samples import folder_bytes, make_sample, shard_samples
 
 QUIET = Console(quiet=True)
@@ -304,7 +305,7 @@ def test_from_parquet_to_scores_to_shards_by_the_commands(
     code, said = layerprism("import", source, "--out", run)
     assert (code, "--only filters" in said) == (0, True), said
     layerprism("run", IMPORT_CONFIG, "--out", run, "--only", "filters")  # noise on noise: everything may be flagged
-    scores = set(index_of(run).score_rows().column("name").to_pylist())
+    scores = {row["name"] for row in score_rows(index_of(run))}
     assert {"alpha_empty", "clip_whole"} <= scores
     options = [
         option

@@ -34,6 +34,7 @@ from pipeline.stage_set import StageSet, stages_of
 from stages.records import TextDraw, TextLayer
 from stages.text_layer import TextLayers
 from tests.conftest import REPOSITORY
+from tests.ledger.runs import score_rows
 from tests.pipeline.fake_stages import DeadlyPainter, TransparentPainter
 from tests.pipeline.whole_run import QUIET, make
 
@@ -344,10 +345,10 @@ def test_scoring_again_overrides_scores_and_leaves_pictures_alone(small: Path, t
     out = tmp_path / "run"
     session = make(small, out)
     chunks = files(out / "chunks", "*")
-    scores = RunIndex.load(session.run.storage).score_rows()
+    count = len(score_rows(RunIndex.load(session.run.storage)))
     rework(small, out, ("filters",), "filters.alpha_halo.enabled=false")
     assert files(out / "chunks", "*") == chunks
-    assert RunIndex.load(session.run.storage).score_rows().num_rows == scores.num_rows
+    assert len(score_rows(RunIndex.load(session.run.storage))) == count
     assert list((out / "scores").glob("*.parquet"))
 
 
@@ -357,7 +358,7 @@ def test_filters_that_came_later_score_an_old_run(small: Path, tmp_path: Path) -
     later = {*default, SAFETY}
     session = make(small, out, *(f"filters.{name}.enabled=false" for name in default))
     chunks = files(out / "chunks", "*")
-    assert not later & set(RunIndex.load(session.run.storage).score_rows().column("name").to_pylist())
+    assert not later & {row["name"] for row in score_rows(RunIndex.load(session.run.storage))}
     rework(
         small,
         out,
@@ -367,7 +368,7 @@ def test_filters_that_came_later_score_an_old_run(small: Path, tmp_path: Path) -
     )
     index = RunIndex.load(session.run.storage)
     assert files(out / "chunks", "*") == chunks
-    assert later <= set(index.score_rows().column("name").to_pylist())
+    assert later <= {row["name"] for row in score_rows(index)}
     assert all(WHOLE_EMBEDDING in record.features for record in index.records())
     again = existing_run(out)
     with again.driving():
@@ -383,7 +384,7 @@ def test_a_classifier_that_was_trained_further_scores_anew(small: Path, tmp_path
     chosen = ("plan.samples=2", "executor.kind=inline", f"filters.artifacts.model={folder}")
 
     def artifact_scores() -> list[float]:
-        rows = RunIndex.load(session.run.storage).score_rows().to_pylist()
+        rows = score_rows(RunIndex.load(session.run.storage))
         return [row["score"] for row in rows if row["name"] == "artifact"]
 
     before = artifact_scores()

@@ -81,10 +81,16 @@ def test_workers_stand_in_the_order_of_their_numbers() -> None:
     assert [worker.worker for worker in sitting_of(reports).workers] == ["a-1", "a-9", "a-10"]
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.floats(-1, 1) | st.just(math.nan)), min_size=1))
-def test_flags_are_counted_by_row_and_by_sample(scored: list[tuple[int, float]]) -> None:
-    table = scores_table([(f"s{sample}", row, "clip", score) for row, (sample, score) in enumerate(scored)])
-    (numbers,) = score_numbers(table, {"clip": 0.25})
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.floats(-1, 1) | st.just(math.nan)), min_size=1),
+    st.integers(1, 5),
+)
+def test_flags_are_counted_by_row_and_by_sample(scored: list[tuple[int, float]], at_once: int) -> None:
+    blocks: dict[int, list[tuple[str, int, str, float]]] = {}
+    for row, (sample, score) in enumerate(scored):
+        blocks.setdefault(sample // at_once, []).append((f"s{sample}", row, "clip", score))
+    tables = [scores_table(rows) for rows in blocks.values()]
+    (numbers,) = score_numbers(tables, {"clip": 0.25})
     below = [(sample, score) for sample, score in scored if not score >= 0.25]
     assert (numbers.rows, numbers.flagged) == (len(scored), len(below))
     assert numbers.flagged_samples == len({sample for sample, _ in below})
@@ -95,6 +101,6 @@ def test_flags_are_counted_by_row_and_by_sample(scored: list[tuple[int, float]])
 
 def test_a_score_without_a_threshold_flags_nothing() -> None:
     table = scores_table([("a", -1, "holes", 0.1), ("a", -1, "clip", 0.1)])
-    clip, holes = score_numbers(table, {"clip": 0.25})
+    clip, holes = score_numbers([table], {"clip": 0.25})
     assert (clip.name, clip.threshold, clip.flagged) == ("clip", 0.25, 1)
     assert (holes.name, holes.threshold, holes.flagged) == ("holes", None, 0)
