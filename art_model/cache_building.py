@@ -254,7 +254,7 @@ def _write_part(
             variant=variant,
             content=record.content,
             canvas=design.image.canvas,
-            boxes=tuple((b.x0, b.y0, b.x1, b.y1) for b in (layer.box for layer in design.image.layers)),
+            boxes=tuple(layer.box.as_tuple() for layer in design.image.layers),
             kinds=design.kinds,
             prompt=design.prompt,
             tokens=len(tokens),

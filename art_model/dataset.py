@@ -336,7 +336,7 @@ def _scaled(image: LayeredImage, sidecar: Sidecar, record: Record) -> tuple[Laye
         Layer(resize(layer.pixels, box.size), box) for layer, box in zip(image.layers, record.boxes, strict=True)
     )
     described = tuple(
-        layer.model_copy(update={"box": (box.x0, box.y0, box.x1, box.y1)})
+        layer.model_copy(update={"box": box.as_tuple()})
         for layer, box in zip(sidecar.layers, record.boxes, strict=True)
     )
     scaled = LayeredImage(resize_rgb(image.base, record.canvas), layers)

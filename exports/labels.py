@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Final
 
 from exports.baking import Baked, Piece
 from layered.image import Layer, LayeredImage
-from layered.png import encode_png
 from layered.sidecar import LayerRecord, Sidecar
 
 LAYERS_GROUP: Final = "layers"
@@ -96,24 +94,10 @@ def sample_id_of(path: Path) -> str:
 
 
 def _record(position: int, layer: Layer, piece: Piece, known: LayerRecord | None) -> LayerRecord:
-    box = layer.box.x0, layer.box.y0, layer.box.x1, layer.box.y1
-    digest = hashlib.sha256(encode_png(layer.pixels)).hexdigest()
+    record = LayerRecord.of_layer(position, layer, piece.name, text=piece.text)
     if known is not None:
-        return known.model_copy(update={"box": box, "sha256": digest})
-    return LayerRecord(
-        index=position,
-        kind="text" if piece.text else "image",
-        caption=piece.name,
-        box=box,
-        layout_box=box,
-        seed=0,
-        attempt=0,
-        sha256=digest,
-        model="",
-        revision="",
-        licence="",
-        text=piece.text,
-    )
+        return known.model_copy(update={"box": record.box, "sha256": record.sha256})
+    return record
 
 
 def _renumbered(records: Sequence[LayerRecord]) -> list[LayerRecord]:

@@ -165,7 +165,7 @@ def _rendered(layer: Layer) -> tuple[UInt8Array, Box] | None:
     """A layer or group as it is seen by itself, trimmed: with masks, clipped layers, effects and opacity."""
     canvas = Box.canvas(layer._psd.size)
     box = canvas.union(Box(*layer.bbox)) if layer.width and layer.height else canvas
-    color, _, alpha = composite(layer, viewport=(box.x0, box.y0, box.x1, box.y1), alpha=0.0, as_layer=True)
+    color, _, alpha = composite(layer, viewport=box.as_tuple(), alpha=0.0, as_layer=True)
     pixels = round_to_uint8(np.concatenate([color, alpha], axis=-1).astype(np.float32))
     tight = alpha_box(pixels)
     return None if tight is None else (pixels[tight.pixels()], tight.shifted(box.x0, box.y0))

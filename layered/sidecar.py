@@ -6,6 +6,7 @@ both. What was not given is an empty string.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Final, Literal, Self
 
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from layered.box import Box
 from layered.brief import describe_validation_error
+from layered.image import Layer
+from layered.png import encode_png
 
 SCHEMA_VERSION: Final = 1
 
@@ -44,6 +47,40 @@ class LayerRecord(BaseModel):
     text: str = ""
     font: str = ""
     color: str = ""
+
+    @classmethod
+    def of_layer(
+        cls,
+        index: int,
+        layer: Layer,
+        caption: str,
+        layout_box: Box | None = None,
+        *,
+        text: str = "",
+        model: str = "",
+        licence: str = "",
+    ) -> Self:
+        """The record of a layer that no run drew: nothing is known of seeds and attempts.
+
+        Args:
+            layout_box: None for the placed box.
+            text: what a text layer says; a layer without is an image.
+        """
+        box = layer.box.as_tuple()
+        return cls(
+            index=index,
+            kind="text" if text else "image",
+            caption=caption,
+            box=box,
+            layout_box=layout_box.as_tuple() if layout_box else box,
+            seed=0,
+            attempt=0,
+            sha256=hashlib.sha256(encode_png(layer.pixels)).hexdigest(),
+            model=model,
+            revision="",
+            licence=licence,
+            text=text,
+        )
 
     def placed_box(self) -> Box:
         """The placed box as a `Box`."""

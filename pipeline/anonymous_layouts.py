@@ -69,7 +69,7 @@ def scaled(brief: Brief, side: int) -> Brief:
     canvas = max(16, round(brief.canvas[0] * factor)), max(16, round(brief.canvas[1] * factor))
     sx, sy = canvas[0] / brief.canvas[0], canvas[1] / brief.canvas[1]
     layers = tuple(
-        layer.model_copy(update={"box": tuple(layer.placed_box().scaled(sx, sy).as_list())}) for layer in brief.layers
+        layer.model_copy(update={"box": layer.placed_box().scaled(sx, sy).as_tuple()}) for layer in brief.layers
     )
     return brief.model_copy(update={"canvas": canvas, "layers": layers})
 
@@ -82,7 +82,7 @@ def with_added(brief: Brief, boxes: Sequence[str]) -> Brief:
             box = Box.of([int(part) for part in text.split(",")])
         except ValueError as error:
             raise UserError(f"--add {text}: a box is written x0,y0,x1,y1 ({error})") from error
-        layers.append(BriefLayer(box=(box.x0, box.y0, box.x1, box.y1)))
+        layers.append(BriefLayer(box=box.as_tuple()))
     return brief.model_copy(update={"layers": tuple(layers)})
 
 

@@ -116,7 +116,7 @@ def design_brief(config: DesignerConfig, seed: int, index: int) -> Brief:
     items = [Item(lone * _side(thing, setting, rng), _zone(thing, setting.scene)) for thing in things]
     boxes = _boxes(items, setting, reserved, ring, rng)
     image_layers = [
-        BriefLayer(kind="image", caption=things[i].caption(setting.vocabulary), box=_coordinates(boxes[i]))
+        BriefLayer(kind="image", caption=things[i].caption(setting.vocabulary), box=boxes[i].as_tuple())
         for i in painters_order(boxes, items)
     ]
     return Brief(
@@ -266,7 +266,7 @@ def _text_layers(
             BriefLayer(
                 kind="text",
                 caption=f'a {"title" if index == 0 else "label"} that says "{line}"',
-                box=_coordinates(box),
+                box=box.as_tuple(),
                 text=line,
                 font=font,
                 color=color,
@@ -289,7 +289,3 @@ def _whole_caption(setting: _Setting, things: Sequence[Thing], texts: Sequence[B
 def _luminance(color: Color) -> float:
     """Relative luminance of an sRGB colour, Rec. 709 weights on the coded values, 0…255."""
     return 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
-
-
-def _coordinates(box: Box) -> tuple[int, int, int, int]:
-    return box.x0, box.y0, box.x1, box.y1

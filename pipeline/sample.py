@@ -145,7 +145,7 @@ def _record(order: Order, index: int, layer: Layer, model: ArtSettings) -> Layer
     box = layer.box
     placed = {
         "index": index,
-        "box": (box.x0, box.y0, box.x1, box.y1),
+        "box": box.as_tuple(),
         "sha256": hashlib.sha256(encode_png(layer.pixels)).hexdigest(),
     }
     if index in order.records:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,6 @@ from layered.compositing import over_color
 from layered.errors import UserError
 from layered.image import Layer, LayeredImage
 from layered.pixels import clear_hidden, resize
-from layered.png import encode_png
 from layered.sidecar import LayerRecord, Sidecar
 from shards.parquet import read_parquet
 
@@ -217,23 +215,10 @@ def _possible_box(index: int, coordinates: Sequence[int], canvas: Size) -> Box:
 
 def _record(index: int, layer: Layer, caption: str, known: Sidecar | None) -> LayerRecord:
     """A layer's record: what a known sidecar says of the same layer, or nothing but what the row says."""
-    box = (layer.box.x0, layer.box.y0, layer.box.x1, layer.box.y1)
-    digest = hashlib.sha256(encode_png(layer.pixels)).hexdigest()
-    if known is not None and index < known.layer_count and known.layers[index].box == box:
-        return known.layers[index].model_copy(update={"caption": caption, "sha256": digest})
-    return LayerRecord(
-        index=index,
-        kind="image",
-        caption=caption,
-        box=box,
-        layout_box=box,
-        seed=0,
-        attempt=0,
-        sha256=digest,
-        model="",
-        revision="",
-        licence="",
-    )
+    record = LayerRecord.of_layer(index, layer, caption)
+    if known is not None and index < known.layer_count and known.layers[index].box == record.box:
+        return known.layers[index].model_copy(update={"caption": caption, "sha256": record.sha256})
+    return record
 
 
 def _difference(row: Row, image: LayeredImage) -> dict[str, str]:

@@ -12,7 +12,6 @@ thing. The group ``set-a`` holds labels that ART was trained on alone, ``all`` a
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,6 @@ from layered.codec import encode_members
 from layered.folder import write_layered_folder
 from layered.image import Layer, LayeredImage
 from layered.placing import trim
-from layered.png import encode_png
 from layered.sidecar import LayerRecord, Sidecar
 from models.recipes.art_designs import LAYERS, set_a
 from models.recipes.captions import scene_caption, whole_caption
@@ -77,10 +75,7 @@ def bench_design(group: str, number: int, stream: int = STREAM) -> tuple[BenchIt
         whole_caption=whole_caption(labels, base_caption, theme.title, rng),
         base_caption=base_caption,
         layers=tuple(
-            BriefLayer(
-                caption=vocabulary.label_caption(label), box=(layer.box.x0, layer.box.y0, layer.box.x1, layer.box.y1)
-            )
-            for label, layer in placed
+            BriefLayer(caption=vocabulary.label_caption(label), box=layer.box.as_tuple()) for label, layer in placed
         ),
     )
     image = LayeredImage(paint(scene.name, color, CANVAS, rng), tuple(layer for _, layer in placed))
@@ -91,19 +86,7 @@ def true_sidecar(item: BenchItem, image: LayeredImage) -> Sidecar:
     """What is known of a true design."""
     brief = item.brief
     records = tuple(
-        LayerRecord(
-            index=index,
-            kind="image",
-            caption=wanted.caption or "",
-            box=wanted.box,
-            layout_box=wanted.box,
-            seed=0,
-            attempt=0,
-            sha256=hashlib.sha256(encode_png(layer.pixels)).hexdigest(),
-            model="exact sprites",
-            revision="",
-            licence="OFL-1.1",
-        )
+        LayerRecord.of_layer(index, layer, wanted.caption or "", model="exact sprites", licence="OFL-1.1")
         for index, (wanted, layer) in enumerate(zip(brief.layers, image.layers, strict=True))
     )
     return Sidecar(

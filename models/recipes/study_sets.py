@@ -31,7 +31,6 @@ from layered.brief import Brief, write_briefs
 from layered.codec import decode_members, encode_members
 from layered.image import Layer, LayeredImage
 from layered.placing import fit, trim
-from layered.png import encode_png
 from layered.sidecar import LayerRecord, Sidecar
 from models.recipes.art_designs import CANVASES, draw_art_design, partial_caption
 from models.recipes.design_bench import TRAINING_STREAM, bench_design
@@ -162,20 +161,7 @@ def _scenes() -> dict[str, tuple[str, str | None]]:
 
 
 def _described(layer: Layer, index: int, caption: str, wanted: Box) -> LayerRecord:
-    box = layer.box
-    return LayerRecord(
-        index=index,
-        kind="image",
-        caption=caption,
-        box=(box.x0, box.y0, box.x1, box.y1),
-        layout_box=(wanted.x0, wanted.y0, wanted.x1, wanted.y1),
-        seed=0,
-        attempt=0,
-        sha256=hashlib.sha256(encode_png(layer.pixels)).hexdigest(),
-        model=_SPRITES,
-        revision="",
-        licence="OFL-1.1",
-    )
+    return LayerRecord.of_layer(index, layer, caption, wanted, model=_SPRITES, licence="OFL-1.1")
 
 
 def _shard_sample(split: str, image: LayeredImage, sidecar: Sidecar) -> ShardSample:

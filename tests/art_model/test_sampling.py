@@ -335,7 +335,7 @@ def test_a_design_can_be_stored_and_read_again(art: Art) -> None:
     image = sample(art, PROMPT, LAYOUT)
     _, sidecar = make_sample(1, layers=3)
     records = [
-        record.model_copy(update={"box": tuple(layer.box.as_list())})
+        record.model_copy(update={"box": layer.box.as_tuple()})
         for record, layer in zip(sidecar.layers, image.layers, strict=True)
     ]
     sidecar = sidecar.model_copy(update={"layers": tuple(records), "canvas": image.canvas})

@@ -21,7 +21,7 @@ ODD_NAMES = ("", "Ünï🦋 名前", "a\nb\tc", "<&\"']]>", "x" * 300, "\x00\x07
 
 
 def record_of(index: int, layer: Layer, caption: str, text: str = "", font: str = "", color: str = "") -> LayerRecord:
-    box = (layer.box.x0, layer.box.y0, layer.box.x1, layer.box.y1)
+    box = layer.box.as_tuple()
     return LayerRecord(
         index=index,
         kind="text" if text else "image",

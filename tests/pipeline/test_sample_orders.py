@@ -46,8 +46,8 @@ def test_text_layers_are_drawn_and_held_where_they_stand(layout: Path) -> None:
     assert placed != wanted
     assert order.records[1].model == "font"
     assert order.records[1].text == "Hi"
-    assert order.records[1].box == tuple(placed.as_list())
-    assert order.records[1].layout_box == tuple(wanted.as_list())
+    assert order.records[1].box == placed.as_tuple()
+    assert order.records[1].layout_box == wanted.as_tuple()
 
 
 def test_samples_of_a_layout_differ_by_their_ids_alone(layout: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_layer_fills_its_box_in_one_direction_with_its_aspect_kept(
     wanted = Box(*origin, origin[0] + box[0], origin[1] + box[1])
     if wanted.intersection(Box(0, 0, 100, 80)) is None:
         return
-    image = compose(composition([matted(0, block(*size))], [tuple(wanted.as_list())])).image
+    image = compose(composition([matted(0, block(*size))], [wanted.as_tuple()])).image
     placed = image.layers[0].box
     assert wanted.contains(placed)
     assert max(placed.width / wanted.width, placed.height / wanted.height) > 1 - 1.5 / min(wanted.size)

@@ -38,7 +38,7 @@ def design(number: int) -> tuple[LayeredImage, Sidecar]:
             index=index,
             kind="image",
             caption=HOSTILE_CAPTION if number == HOSTILE else f"a disc {index}",
-            box=tuple(layer.box.as_list()),
+            box=layer.box.as_tuple(),
             layout_box=(layer.box.x0 - 4, layer.box.y0, layer.box.x1 + 4, layer.box.y1),
             seed=2**62 + 1,
             attempt=0,
