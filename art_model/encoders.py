@@ -25,6 +25,7 @@ from art_model.checkpoint import (
     read_settings,
 )
 from art_model.packing import latents_to_tokens
+from art_model.quantization import quantize_matrices
 from art_model.regions import regions_of
 from art_model.text import PromptEmbedding, PromptEncoder
 from layered.arrays import UInt8Array
@@ -138,20 +139,8 @@ def load_prompts(model: Path, *, device: str = "auto", dtype: torch.dtype | None
 
 
 def quantize_prompts(encoder: PromptEncoder) -> None:
-    """Rounds T5's matrices to 8 bits, in place, each output channel by its own scale: half the memory of bfloat16.
-
-    Raises:
-        UserError: when torchao is not installed.
-    """
-    try:
-        from torchao.quantization import Int8WeightOnlyConfig, quantize_
-    except ImportError as error:
-        raise UserError("quantised prompts need torchao: pip install 'layerprism[quantize]'") from error
-
-    def is_plain(module: torch.nn.Module, _: str) -> bool:
-        return isinstance(module, torch.nn.Linear) and type(module.weight) is torch.nn.Parameter
-
-    quantize_(encoder.text_encoder_2, Int8WeightOnlyConfig(), filter_fn=is_plain)
+    """Rounds T5's matrices to 8 bits, in place. Raises UserError without torchao."""
+    quantize_matrices(encoder.text_encoder_2)
 
 
 def _config(folder: Path) -> dict[str, Any]:

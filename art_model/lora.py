@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def target_pattern(config: LoraConfig) -> str:
     return "|".join(f"({part})" for part in parts)
 
 
+def is_in_block(name: str) -> bool:
+    """Whether a module of that name belongs to a block: these hold nearly all of a transformer's weights."""
+    return name.startswith(("transformer_blocks.", "single_transformer_blocks."))
+
+
 def add_adapter(transformer: RegionTransformer, config: LoraConfig, seed: int) -> Any:
     """Puts adapters into a transformer, in place, and freezes the rest but its layer embedding.
 
@@ -51,7 +57,9 @@ def add_adapter(transformer: RegionTransformer, config: LoraConfig, seed: int) -
         target_modules=target_pattern(config),
         modules_to_save=None if transformer.layer_embedding is None else ["layer_embedding"],
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        # Rounded matrices are never merged: `TrainedWeights.export` merges into the exact ones.
+        warnings.filterwarnings("ignore", "TorchaoLoraLinear was instantiated")
         torch.manual_seed(seed)
         adapter = peft.get_peft_model(transformer, settings)
     for parameter in adapter.parameters():

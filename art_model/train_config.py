@@ -25,6 +25,8 @@ class LoraConfig(BaseModel):
     Attributes:
         rank, alpha: an adapter's product counts alpha / rank times.
         head: also adapt the projections of tokens into and out of the model.
+        quantize_base: the blocks' frozen matrices have 8 bits while adapters are trained, which takes half the memory;
+            the model that comes out has the exact ones. Needs torchao, and is for one process.
     """
 
     model_config = _STRICT
@@ -32,6 +34,7 @@ class LoraConfig(BaseModel):
     rank: int = Field(64, ge=1)
     alpha: int = Field(64, ge=1)
     head: bool = False
+    quantize_base: bool = False
 
 
 class OptimizerConfig(BaseModel):
@@ -210,6 +213,8 @@ class TrainConfig(BaseModel):
             raise ValueError(f"schedule.warmup {self.schedule.warmup} is above steps {self.steps}")
         if self.workers.spread and self.method != "full":
             raise ValueError("workers.spread is for method full: adapters are small, and so is what is kept of them")
+        if self.lora.quantize_base and (self.method != "lora" or self.workers.count > 1):
+            raise ValueError("lora.quantize_base is for method lora in one process: set it to false")
         if self.validation.every is not None and self.validation.split == self.data.split:
             raise ValueError(f"validation.split {self.validation.split!r} is what is learnt from: name another one")
         return self

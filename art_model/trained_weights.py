@@ -12,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from art_model.checkpoint import WEIGHTS_FILE, save_transformer
-from art_model.lora import add_adapter, load_adapter, merge_adapter, save_adapter
+from art_model.checkpoint import WEIGHTS_FILE, load_transformer, save_transformer
+from art_model.lora import add_adapter, is_in_block, load_adapter, merge_adapter, save_adapter
+from art_model.quantization import quantize_matrices
 from art_model.sharding import gathered, own_part, spread, spread_like
 from art_model.train_config import TrainConfig
 from art_model.transformer import RegionTransformer
@@ -50,11 +51,14 @@ class TrainedWeights:
             UserError: when peft is wanted and not installed.
         """
         self.transformer = transformer
+        self._config = config
         self._stored_as = transformer.proj_out.weight.dtype
         self._adapter: Any = None
         if config.method == "lora":
             if config.precision == "float32":
                 transformer.float()
+            if config.lora.quantize_base:
+                quantize_matrices(transformer, is_in_block)
             self._adapter = add_adapter(transformer, config.lora, derive_seed(config.seed, "", -1, 0, "adapters"))
         else:
             transformer.float().requires_grad_(True)
@@ -132,21 +136,30 @@ class TrainedWeights:
                 "on from the checkpoint before it"
             ) from error
 
-    def export(self, folder: Path | None) -> None:
+    def export(self, folder: Path | None, base: Path | None = None) -> None:
         """Writes the averaged transformer as diffusers would, in the type it was stored in, and the adapters beside it.
 
         The training is over then: adapters are merged into the model in memory.
 
         Args:
             folder: as `save` takes it.
+            base: folder of the transformer that the training began with; needed where that in memory is quantised.
         """
         with self.averaged():
             if self._adapter is None:
                 self._save_transformer(folder, self._stored_as)
             elif folder:
                 save_adapter(folder / ADAPTER_FOLDER, self._adapter)
-                merge_adapter(self._adapter)
-                save_transformer(folder / TRANSFORMER_FOLDER, self.transformer, self._stored_as)
+                adapted = self._adapter if base is None else self._adapted(load_transformer(base), folder)
+                save_transformer(folder / TRANSFORMER_FOLDER, merge_adapter(adapted), self._stored_as)
+
+    def _adapted(self, transformer: RegionTransformer, folder: Path) -> Any:
+        """Another transformer with the adapters of a folder."""
+        if self._config.precision == "float32":
+            transformer.float()
+        adapter = add_adapter(transformer, self._config.lora, 0)
+        load_adapter(folder / ADAPTER_FOLDER, adapter)
+        return adapter
 
 
 def _parts(tensors: Mapping[str, Tensor]) -> list[Tensor]:

@@ -109,7 +109,7 @@ def export_model(config: TrainConfig, data: TrainingData, trained: Trained) -> P
     target, temporary = Path(config.out) / MODEL, Path(config.out) / f".{MODEL}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    trained.weights.export(temporary)
+    trained.weights.export(temporary, settings.folder_of("transformer", base) if config.lora.quantize_base else None)
     parts = {
         part: os.path.relpath(settings.folder_of(part, base).resolve(), target.resolve())
         for part in get_args(Part)
