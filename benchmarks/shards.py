@@ -9,7 +9,6 @@ Reading is from warm files, one process, one thread.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 import statistics
@@ -30,7 +29,6 @@ from layered import Box, Layer, LayeredImage, LayerRecord, Sidecar
 from layered.arrays import UInt8Array
 from layered.codec import SIDECAR_MEMBER, encode_members
 from layered.pixels import clear_hidden
-from layered.png import encode_png
 from shards.reader import Publication, iterate_tar
 from shards.writer import ShardConfig, ShardSample, write_publication, write_shards
 
@@ -106,19 +104,7 @@ def _make_sample(generator: np.random.Generator, number: int, side: int, layers:
         left, top = (int(value) for value in generator.integers(0, half, 2))
         placed.append(Layer(clear_hidden(rgba), Box(left, top, left + half, top + half)))
     records = tuple(
-        LayerRecord(
-            index=index,
-            kind="image",
-            caption=f"disc {index}",
-            box=layer.box.as_tuple(),
-            layout_box=layer.box.as_tuple(),
-            seed=number,
-            attempt=0,
-            sha256=hashlib.sha256(encode_png(layer.pixels)).hexdigest(),
-            model="noise",
-            revision="1",
-            licence="CC0-1.0",
-        )
+        LayerRecord.of_layer(index, layer, f"disc {index}", model="noise", licence="CC0-1.0")
         for index, layer in enumerate(placed)
     )
     sidecar = Sidecar(

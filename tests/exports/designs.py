@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +12,6 @@ from layered import Box, Layer, LayeredImage, LayerRecord, Sidecar
 from layered.arrays import UInt8Array
 from layered.pixels import clear_hidden
 from layered.placing import fit
-from layered.png import encode_png
 from stages.text_layer import TextConfig, draw_text
 from tests.layered.strategies import tidy_pictures
 
@@ -21,23 +19,8 @@ ODD_NAMES = ("", "Ünï🦋 名前", "a\nb\tc", "<&\"']]>", "x" * 300, "\x00\x07
 
 
 def record_of(index: int, layer: Layer, caption: str, text: str = "", font: str = "", color: str = "") -> LayerRecord:
-    box = layer.box.as_tuple()
-    return LayerRecord(
-        index=index,
-        kind="text" if text else "image",
-        caption=caption,
-        box=box,
-        layout_box=box,
-        seed=index,
-        attempt=0,
-        sha256=hashlib.sha256(encode_png(layer.pixels)).hexdigest(),
-        model="tests",
-        revision="1",
-        licence="CC0-1.0",
-        text=text,
-        font=font,
-        color=color,
-    )
+    record = LayerRecord.of_layer(index, layer, caption, text=text, model="tests", licence="CC0-1.0")
+    return record.model_copy(update={"seed": index, "revision": "1", "font": font, "color": color})
 
 
 def sidecar_of(image: LayeredImage, records: Sequence[LayerRecord], sample_id: str = "s0000000") -> Sidecar:
