@@ -9,7 +9,8 @@ from layered import UserError
 from pipeline.evaluate_config import EvaluateConfig, folder_name, load_evaluate_config
 from tests.conftest import REPOSITORY
 
-SHIPPED = sorted((REPOSITORY / "configs" / "evaluate").glob("*.yaml"))
+STUDY = [REPOSITORY / "configs" / "study" / f"{name}.yaml" for name in ("curation", "evaluate", "guidance", "noise")]
+SHIPPED = [*sorted((REPOSITORY / "configs" / "evaluate").glob("*.yaml")), *STUDY]
 
 
 def config(folder: Path, text: str, *overrides: str) -> EvaluateConfig:
@@ -22,8 +23,16 @@ def test_shipped_configurations_load_and_name_what_is_there(path: Path) -> None:
     loaded = load_evaluate_config(path)
     for model in loaded.models.values():
         assert model.run is None or Path(model.run).is_file()
-    assert loaded.bench.designs is None or Path(loaded.bench.designs).is_file()
+    designs = loaded.bench.designs
+    assert designs is None or Path(designs).is_file() or Path(designs).resolve().is_relative_to(REPOSITORY / "runs")
     assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_the_study_asks_all_models_alike_which_guidance_suits_them() -> None:
+    asked, chosen = (load_evaluate_config(path) for path in (STUDY[2], STUDY[1]))
+    assert asked.models.keys() == chosen.models.keys()
+    assert {model.true_cfg for model in asked.models.values()} == {None}
+    assert any(model.true_cfg for model in chosen.models.values())
 
 
 def test_paths_are_relative_to_the_file_and_the_embedded_model_has_none(tmp_path: Path) -> None:
