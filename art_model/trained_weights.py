@@ -48,7 +48,7 @@ class TrainedWeights:
             device: of this process's part of what is spread.
 
         Raises:
-            UserError: when peft is wanted and not installed.
+            UserError: when peft, or torchao for a quantised base, is wanted and not installed.
         """
         self.transformer = transformer
         self._config = config

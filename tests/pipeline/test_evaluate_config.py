@@ -9,8 +9,11 @@ from layered import UserError
 from pipeline.evaluate_config import EvaluateConfig, folder_name, load_evaluate_config
 from tests.conftest import REPOSITORY
 
-STUDY = [REPOSITORY / "configs" / "study" / f"{name}.yaml" for name in ("curation", "evaluate", "guidance", "noise")]
-SHIPPED = [*sorted((REPOSITORY / "configs" / "evaluate").glob("*.yaml")), *STUDY]
+STUDY = {
+    name: REPOSITORY / "configs" / "study" / f"{name}.yaml"
+    for name in ("curation", "evaluate", "guidance", "guidance_on_bench", "noise")
+}
+SHIPPED = [*sorted((REPOSITORY / "configs" / "evaluate").glob("*.yaml")), *STUDY.values()]
 
 
 def config(folder: Path, text: str, *overrides: str) -> EvaluateConfig:
@@ -29,7 +32,7 @@ def test_shipped_configurations_load_and_name_what_is_there(path: Path) -> None:
 
 
 def test_the_study_asks_all_models_alike_which_guidance_suits_them() -> None:
-    asked, chosen = (load_evaluate_config(path) for path in (STUDY[2], STUDY[1]))
+    asked, chosen = (load_evaluate_config(path) for path in (STUDY["guidance"], STUDY["evaluate"]))
     assert asked.models.keys() == chosen.models.keys()
     assert {model.true_cfg for model in asked.models.values()} == {None}
     assert any(model.true_cfg for model in chosen.models.values())
