@@ -27,12 +27,14 @@ _PROFILES = 7
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """Channels at each resolution of the picture's part and of the frame's part, of the hidden layer and of lines."""
+    """Channels at each resolution of the picture's part and of the frame's part, of the hidden layer and of lines; and
+    how many blocks look further around at the picture's middle and at its coarse resolution."""
 
     picture: tuple[int, int, int] = (48, 72, 96)
     frame: tuple[int, int, int] = (16, 24, 32)
     hidden: int = 48
     lines: int = 24
+    blocks: tuple[int, int] = (1, 2)
 
 
 class ArtifactNetwork(nn.Module):
@@ -51,8 +53,14 @@ class ArtifactNetwork(nn.Module):
         self.fine = nn.Sequential(
             nn.PixelUnshuffle(2), *_convolution(20, fine, 2), *_convolution(fine, fine)
         )  # 32 × 32
-        self.middle = nn.Sequential(*_convolution(fine, middle, 2), *_convolution(middle, middle))  # 16 × 16
-        self.coarse = nn.Sequential(*_convolution(middle, coarse, 2))  # 8 × 8
+        around = [
+            [_Surroundings(channels) for _ in range(count)]
+            for channels, count in zip((middle, coarse), self.shape.blocks, strict=True)
+        ]
+        self.middle = nn.Sequential(
+            *_convolution(fine, middle, 2), *_convolution(middle, middle), *around[0]
+        )  # 16 × 16
+        self.coarse = nn.Sequential(*_convolution(middle, coarse, 2), *around[1])  # 8 × 8
         low, mid, high = self.shape.frame
         self.frame = nn.Sequential(
             nn.PixelUnshuffle(2), *_convolution(20, low), *_convolution(low, mid, 2), *_convolution(mid, high, 2)
@@ -82,6 +90,29 @@ class ArtifactNetwork(nn.Module):
                     torch.maximum(rows, columns), rows + columns]  # fmt: skip
         logits: Tensor = self.head(torch.cat(features, dim=1))
         return logits
+
+
+class _Surroundings(nn.Module):
+    """Adds to every place what lies up to two places around it, channel by channel, and then mixes channels; nothing
+    at first (Liu et al., "A ConvNet for the 2020s", arXiv 2201.03545; the zero is Goyal et al.'s, arXiv 1706.02677)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        wider = 3 * channels // 2
+        last = nn.BatchNorm2d(channels)
+        nn.init.zeros_(last.weight)
+        self.change = nn.Sequential(
+            nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, wider, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(wider, channels, 1, bias=False),
+            last,
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        changed: Tensor = features + self.change(features)
+        return changed
 
 
 def picture_planes(pictures: Tensor, backgrounds: Tensor, known: Tensor) -> Tensor:

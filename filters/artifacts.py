@@ -176,7 +176,11 @@ def load_classifier(folder: Path) -> ArtifactNetwork:
         )
     try:
         facts = json.loads(config.read_text("utf-8"))
-        shape = NetworkShape(tuple(facts["picture"]), tuple(facts["frame"]), facts["hidden"], facts["lines"])
+        # Classifiers written before there were blocks have none.
+        shape = NetworkShape(
+            tuple(facts["picture"]), tuple(facts["frame"]), facts["hidden"], facts["lines"],
+            tuple(facts.get("blocks", (0, 0))),
+        )  # fmt: skip
         network = ArtifactNetwork([str(kind) for kind in facts["kinds"]], shape)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"filters.artifacts.model: {config} describes no artifact classifier: {error}") from error

@@ -36,19 +36,26 @@ UNKNOWN: Final = 255
 
 FAILURES: Final = "failures"
 TRAINING: Final = {
-    "sprite": 1800, "matted": 800, "object": 1000, "wisp": 800, "text": 800, "whole": 1400, "drawn": 400,
-    "network": 600, "drawn_network": 200, "photo": 1800, "figure": 1200, "cutout": 1000, "landscape": 400,
-    FAILURES: 200,
+    "sprite": 2400, "matted": 1600, "object": 1400, "wisp": 1000, "text": 1200, "whole": 1800, "drawn": 600,
+    "network": 1200, "drawn_network": 400, "photo": 2400, "figure": 1400, "cutout": 2000, "landscape": 800,
+    "clipart": 4000, FAILURES: 400,
 }  # fmt: skip
 """How many sound samples of each source are asked for, and how many failures of the embedded model."""
 
 HARD: Final = {
-    "seams": {"sprite": 1200, "photo": 1000, "figure": 600, "object": 600, "whole": 1400},
-    "lettering": {"text": 4500},
-    "malformed": {"sprite": 1800, "photo": 1000, "network": 400},
-    "noise": {"text": 400, "whole": 400},
-    "blur": {"whole": 400},
-}
+    "seams": {
+        "sprite": 2000, "matted": 800, "network": 600, "photo": 1600, "figure": 800, "object": 1000, "whole": 4000,
+        "clipart": 1000,
+    },
+    "lettering": {"text": 12000},
+    "malformed": {
+        "sprite": 3000, "matted": 1200, "photo": 1800, "network": 1200, "drawn": 600, "drawn_network": 400,
+        "clipart": 1600,
+    },
+    "noise": {"sprite": 600, "text": 600, "whole": 800},
+    "holes": {"sprite": 600, "object": 600},
+    "blur": {"whole": 600},
+}  # fmt: skip
 """Kinds that are hard to see get more samples, each sound and broken, by source."""
 
 _PART: Final = 200
@@ -177,11 +184,7 @@ def part(source: str, number: int, count: int, seed: int, times: int = 2) -> Pic
     used: dict[str, int] = {}
 
     def samples() -> Iterator[tuple[Sample, list[str]]]:
-        if source in sources.DRAWN_BY_BACKEND:
-            sound: Iterable[Sample] = sources.drawn(count, int(rng.integers(2**31)), source)
-        else:
-            sound = (SOURCES[source](rng) for _ in range(count))
-        for sample in sound:
+        for sample in _sound(source, count, rng):
             yield sample, []
             yield from broken(sample, used, rng, times)
 
@@ -193,14 +196,20 @@ def hard_part(source: str, kind: str, number: int, count: int, seed: int) -> Pic
     rng = np.random.default_rng([seed, SOURCE_NAMES.index(source), KINDS.index(kind), number])
 
     def samples() -> Iterator[tuple[Sample, list[str]]]:
-        for _ in range(count):
-            sample = SOURCES[source](rng)
+        for sample in _sound(source, count, rng):
             broken_one = CORRUPTIONS[kind](sample, rng)
             yield sample, []
             if broken_one is not sample:
                 yield broken_one, [kind]
 
     return pictures_of(samples())
+
+
+def _sound(source: str, count: int, rng: np.random.Generator) -> Iterator[Sample]:
+    if source in sources.DRAWN_BY_BACKEND:
+        yield from sources.drawn(count, int(rng.integers(2**31)), source)
+    else:
+        yield from (SOURCES[source](rng) for _ in range(count))
 
 
 def failed_part(number: int, count: int, seed: int) -> Pictures:

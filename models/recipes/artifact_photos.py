@@ -22,11 +22,16 @@ from models.vocabulary import load_vocabulary
 
 
 def photo_sprite(side: int, rng: np.random.Generator) -> Values:
-    """A concept's drawing as if it were a thing that was photographed: other colours, relief, surface, view, edge."""
+    """A concept's drawing as if it were photographed."""
     vocabulary = load_vocabulary()
     label = vocabulary.labels[rng.integers(len(vocabulary.concepts))]
-    own = premultiply(np.asarray(place(label, vocabulary.default_style, 0.86, (0.0, 0.0), side)))
-    alpha = own[..., 3]
+    return as_photographed(premultiply(np.asarray(place(label, vocabulary.default_style, 0.86, (0.0, 0.0), side))), rng)
+
+
+def as_photographed(own: Values, rng: np.random.Generator) -> Values:
+    """A drawing ``[side, side, 4]`` as if it were a thing that was photographed: other colours, relief, surface, view,
+    edge."""
+    side, alpha = own.shape[0], own[..., 3]
     colors = own[..., :3] / np.maximum(alpha[..., None], 1e-3)
     colors = ndimage.gaussian_filter(colors, (0.7, 0.7, 0)) @ (np.eye(3) + rng.normal(0, 0.1, (3, 3)))
     gray = colors.mean(axis=-1, keepdims=True)

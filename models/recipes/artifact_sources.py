@@ -22,7 +22,8 @@ from layered.pixels import premultiply, resize, resize_rgb, round_to_uint8, unpr
 from models.recipes import matting_objects as objects
 from models.recipes import matting_wisps as wisps
 from models.recipes.artifact_cutouts import cut_out, landscape
-from models.recipes.artifact_photos import figure, photo_sprite, room
+from models.recipes.artifact_photos import as_photographed, figure, photo_sprite, room
+from models.recipes.clipart import clip_art
 from models.recipes.corruptions import Sample
 from models.recipes.designs import draw_design
 from models.recipes.matting_textures import random_color
@@ -148,6 +149,13 @@ def cut(rng: np.random.Generator) -> Sample:
     return _framed("cutout", _in_its_place(cut_out(_PHOTO_SIDE, rng), rng), rng)
 
 
+def clipart(rng: np.random.Generator) -> Sample:
+    """Clip art, half of it as if photographed: no concept of the vocabulary, but a thing of many parts."""
+    layer = clip_art(_PHOTO_SIDE, rng)
+    layer = as_photographed(layer, rng) if rng.random() < 0.5 else layer
+    return _framed("clipart", _in_its_place(layer, rng), rng)
+
+
 def wisp(rng: np.random.Generator) -> Sample:
     """Smoke, fire, light, glass, a veil or something thin: what is see-through or in pieces by nature."""
     kinds = (wisps.smoke, wisps.fire, wisps.light, wisps.glass, wisps.glass, wisps.veil, wisps.burning,
@@ -230,7 +238,7 @@ def _peopled(
 
 SOURCES: Final[dict[str, Callable[[np.random.Generator], Sample]]] = {
     "sprite": sprite, "matted": matted, "object": thing, "wisp": wisp, "text": text, "whole": whole,
-    "network": network, "photo": photo, "figure": made_up, "cutout": cut, "landscape": photographed,
+    "network": network, "photo": photo, "figure": made_up, "cutout": cut, "landscape": photographed, "clipart": clipart,
 }  # fmt: skip
 """Those that give one sample at a time; `drawn` and `failures` come in rows."""
 

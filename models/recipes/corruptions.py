@@ -107,9 +107,12 @@ def several(sample: Sample, rng: np.random.Generator) -> Sample:
 def malformed(sample: Sample, rng: np.random.Generator) -> Sample:
     """Melted, doubled, torn to pieces, grown together with something else, or with parts missing.
 
-    Not so a plain shape: bent, it is another one.
+    Not so a plain shape: bent, it is another one. What clip art shows may be anything: there, parts are neither missed
+    nor found strange.
     """
-    ways = (_melted, _melted, _doubled, _torn, _grown_together, _amputated)
+    ways: tuple[Corruption, ...] = (_melted, _melted, _doubled, _torn)
+    if sample.source != "clipart":
+        ways = (*ways, _grown_together, _amputated)
     if sample.label and sample.label not in load_vocabulary().concepts:
         return sample
     return _visibly(lambda: ways[rng.integers(len(ways))](sample, rng), sample, 0.45)
@@ -151,6 +154,10 @@ def halo(sample: Sample, rng: np.random.Generator) -> Sample:
 
 def holes(sample: Sample, rng: np.random.Generator) -> Sample:
     """Four to fourteen holes, round or ragged, in the object's inside."""
+    return _visibly(lambda: _pierced(sample, rng), sample, 0.03)
+
+
+def _pierced(sample: Sample, rng: np.random.Generator) -> Sample:
     alpha = sample.rgba[..., 3].astype(np.float32)
     depth = ndimage.distance_transform_edt(alpha > 200)
     inside = depth > min(sample.side / 40, 0.4 * float(depth.max()))
@@ -165,6 +172,10 @@ def holes(sample: Sample, rng: np.random.Generator) -> Sample:
 
 def specks(sample: Sample, rng: np.random.Generator) -> Sample:
     """Nine to thirty specks around the object, of the background's colour or of the object's."""
+    return _visibly(lambda: _specked(sample, rng), sample, 0.01)
+
+
+def _specked(sample: Sample, rng: np.random.Generator) -> Sample:
     alpha = sample.rgba[..., 3].astype(np.float32)
     outside = ndimage.distance_transform_edt(alpha == 0) > sample.side / 32
     dots = _discs(outside, int(rng.integers(9, 31)), sample.side * rng.uniform(0.009, 0.018), rng)
@@ -305,6 +316,7 @@ APPLICABLE: Final[dict[str, tuple[str, ...]]] = {
     "figure": tuple(kind for kind in _DRAWN if kind != "malformed"),
     "cutout": tuple(kind for kind in _DRAWN if kind not in ("malformed", "several")),
     "landscape": ("checkerboard", "blur", "noise", "seams"),
+    "clipart": tuple(kind for kind in _DRAWN if kind != "several"),
 }
 """By source, the kinds that can be told from a sound sample of it; those named more often are drawn more often."""
 

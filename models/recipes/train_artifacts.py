@@ -88,6 +88,15 @@ def averaged(folders: Sequence[Path]) -> ArtifactNetwork:
     return networks[0]
 
 
+def started(folder: Path) -> ArtifactNetwork:
+    """A network to be trained that begins with the weights of a classifier which may have fewer blocks."""
+    network, before = ArtifactNetwork(KINDS), load_classifier(folder)
+    if before.kinds != network.kinds:
+        sys.exit(f"{folder} knows other kinds of defects: {', '.join(before.kinds)}")
+    network.load_state_dict(network.state_dict() | before.state_dict())
+    return network
+
+
 def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> ArtifactNetwork:
     """Goes on from the embedded classifier with a run's decisions.
 
@@ -118,6 +127,7 @@ def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> Art
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=34)
+    parser.add_argument("--start", type=Path, metavar="DIR", help="begin with the weights of this classifier")
     parser.add_argument("--refine", type=int, metavar="N", help="go on from the first training, N-th of several")
     parser.add_argument("--average", type=int, nargs="+", metavar="N", help="embed the mean of what was refined")
     parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
@@ -146,7 +156,8 @@ def main() -> None:
         sys.exit(f"no pictures in {artifact_data.FOLDER}: run python -m models.recipes.artifact_data")
     held = held_out(rendered)
     print(f"{len(rendered)} pictures of {', '.join(SOURCE_NAMES)}, {int(held.sum())} of them held out")
-    network = train(ArtifactNetwork(KINDS), rendered, arguments.minutes, STATE, RATE, ~held * emphasis(rendered))
+    network = started(arguments.start) if arguments.start else ArtifactNetwork(KINDS)
+    network = train(network, rendered, arguments.minutes, STATE, RATE, ~held * emphasis(rendered))
     test = rendered.select(held)
     for kind, area in areas(network, test).items():
         print(f"{kind}: area under the ROC curve {area:.4f}")

@@ -42,7 +42,7 @@ def test_without_the_drawing_nothing_is_said_of_what_only_it_shows() -> None:
     assert label(rows[1], "cut") == 1
 
 
-@pytest.mark.usefixtures("made_up_photographs")
+@pytest.mark.usefixtures("made_up_photographs", "made_up_clipart")
 @pytest.mark.parametrize("source", [source for source in SOURCE_NAMES if source not in DRAWN_BY_BACKEND])
 def test_a_part_holds_each_sound_sample_and_what_it_is_broken_to(source: str) -> None:
     made = part(source, 0, 2, seed=1)
