@@ -55,7 +55,10 @@ def clip_art(side: int, rng: np.random.Generator) -> Values:
 @functools.cache
 def _thing(path: Path) -> UInt8Array | None:
     """A drawing, trimmed, straight RGBA ``[h, w, 4]``; None where it is not one thing on a transparent ground."""
-    stored = Image.open(path)
+    try:
+        stored = Image.open(path)
+    except Image.DecompressionBombError:
+        return None
     if "A" not in stored.mode or not _LONGER_SIDE[0] <= max(stored.size) <= _LONGER_SIDE[1]:
         return None
     picture = stored.convert("RGBA")
