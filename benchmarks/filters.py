@@ -6,7 +6,7 @@ thresholds, what all scores together flag; the layers of photo-like scenes, none
 `--left-out` what is found of each kind by what was never told of it.
 
     python -m benchmarks.filters [--sound 700] [--broken 120] [--json FILE] [--picture FILE]
-    python -m benchmarks.filters --left-out                   two minutes
+    python -m benchmarks.filters --left-out                   three minutes, after `train_artifacts --without` each kind
     python -m benchmarks.filters --speed                      layers a second, beside the generator
 """
 
@@ -32,7 +32,7 @@ from benchmarks.machine import machine
 from filters.alpha import alpha_scores
 from filters.artifact_oddity import load_oddity
 from filters.artifact_view import layer_view
-from filters.artifacts import ARTIFACT, KINDS, ODDITY, ArtifactsConfig, shared_judgement
+from filters.artifacts import ARTIFACT, KINDS, ODDITY, ArtifactJudgement, ArtifactsConfig, shared_judgement
 from filters.clip import ClipEncoder, shared_clip
 from filters.clip_alignment import layer_alignment
 from filters.config import FiltersConfig
@@ -40,6 +40,7 @@ from layered.rendering import contact_sheet
 from models.recipes.artifact_training import area_under_roc
 from models.recipes.cards import write_section
 from models.recipes.corruptions import APPLICABLE, WHOLES, Sample
+from models.recipes.train_artifacts import WITHOUT
 from stages.generator import load_generator
 from stages.layer_flux import LayerFluxConfig, resolve_defaults
 from stages.matting import MattingConfig, matter_of
@@ -133,16 +134,27 @@ def real_flags(config: FiltersConfig) -> tuple[int, dict[str, list[str]]]:
     return count, flags
 
 
-def left_out(found: Sequence[Case]) -> dict[str, dict[str, float]]:
-    """Area under the ROC curve for each kind, of what was never told of any: by what finds it, and together.
+def left_out(found: Sequence[Case], networks: Path | None = WITHOUT) -> dict[str, dict[str, float]]:
+    """Area under the ROC curve for each kind, of what was never told of it: by what finds it, and together.
 
-    Alpha checks are closed forms, and the oddity learned from sound pictures alone. A sample's suspicion is the
-    smallest part of sound samples, those of one half, that lie at or below it in any of its scores; together, in either
-    of both. The other half and the kind are what is measured. Sound are those that could have the kind: letters
-    against garbled letters.
+    Alpha checks are closed forms, the oddity learned from sound pictures alone, and there is a network for each kind
+    that was told of all others (`train_artifacts --without`). How suspicious a sample is to one of these is the part of
+    sound samples, those of one half, that are as suspicious to it; together, the least of these parts. The other half
+    and the kind are what is measured. Sound are those that could have the kind: letters against garbled letters.
+
+    Args:
+        networks: the folder of the networks, each named after the kind that it does not know; None to go without.
+
+    Raises:
+        UserError: when one of them is missing.
     """
     oddity = load_oddity(ArtifactsConfig().location)
     assert oddity is not None
+    untold = (
+        {}
+        if networks is None
+        else {kind: ArtifactJudgement(ArtifactsConfig(model=str(networks / kind))) for kind in KINDS}
+    )
     alphas, odd = [], []
     for case in found:
         sample, whole = case.sample, case.sample.source in ("text", *WHOLES)
@@ -156,27 +168,42 @@ def left_out(found: Sequence[Case]) -> dict[str, dict[str, float]]:
             index for index, case in enumerate(found) if case.kind == SOUND and kind in APPLICABLE[case.sample.source]
         ]
         of_kind = [index for index, case in enumerate(found) if case.kind == kind]
-        places = {"alpha checks": _places(alphas, sound[::2]), "oddity": _places(odd, sound[::2])}
-        both = [dict(zip(places, pair, strict=True)) for pair in zip(*places.values(), strict=True)]
-        places["together"] = _places(both, sound[::2])
-        areas[kind] = {name: area_under_roc(-part[of_kind], -part[sound[1::2]]) for name, part in places.items()}
+        groups: dict[str, Sequence[Scores]] = {"alpha checks": alphas, "oddity": odd}
+        if kind in untold:
+            chosen = {*sound, *of_kind}
+            groups["told of the others"] = [
+                {ARTIFACT: untold[kind].layer(case.sample.rgba, case.sample.raw)[ARTIFACT]} if index in chosen else {}
+                for index, case in enumerate(found)
+            ]
+        parts = {name: _parts(_parts_by_name(scores, sound[::2]), sound[::2]) for name, scores in groups.items()}
+        parts["together"] = np.min(list(parts.values()), axis=0)
+        areas[kind] = {name: area_under_roc(-part[of_kind], -part[sound[1::2]]) for name, part in parts.items()}
     return areas
 
 
-def _places(scores: Sequence[Scores], reference: Sequence[int]) -> NDArray[np.float64]:
+def _parts_by_name(scores: Sequence[Scores], reference: Sequence[int]) -> NDArray[np.float64]:
     """The smallest part of the reference samples that lie at or below each sample in any of its scores, ``[n]``.
 
     Ties count half, so that a score which is 1 for nearly everything says nothing there.
     """
     names = {name for each in scores for name in each}
     ladder = {name: np.sort([scores[i][name] for i in reference if name in scores[i]]) for name in names}
+    return np.array(
+        [min((_below(ladder[name], value) for name, value in each.items()), default=1.0) for each in scores]
+    )
 
-    def place(name: str, value: float) -> float:
-        steps = ladder[name]
-        below = np.searchsorted(steps, value, "left") + np.searchsorted(steps, value, "right")
-        return float(below) / (2 * len(steps)) if len(steps) else 1.0
 
-    return np.array([min((place(*item) for item in each.items()), default=1.0) for each in scores])
+def _parts(values: NDArray[np.float64], reference: Sequence[int]) -> NDArray[np.float64]:
+    """The part of the reference samples that lie at or below each value, ``[n]``: the least of many scores is low more
+    often than one is."""
+    ladder = np.sort(values[list(reference)])
+    return np.array([_below(ladder, value) for value in values])
+
+
+def _below(ladder: NDArray[np.float64], value: float) -> float:
+    """The part of a ladder's values at or below one, ties counted half; 1 where there are none."""
+    below = np.searchsorted(ladder, value, "left") + np.searchsorted(ladder, value, "right")
+    return float(below) / (2 * len(ladder)) if len(ladder) else 1.0
 
 
 def speed(config: FiltersConfig, layers: int = 24) -> dict[str, float]:

@@ -197,7 +197,7 @@ def hard_part(source: str, kind: str, number: int, count: int, seed: int) -> Pic
 
     def samples() -> Iterator[tuple[Sample, list[str]]]:
         for sample in _sound(source, count, rng):
-            broken_one = CORRUPTIONS[kind](sample, rng)
+            broken_one = sample if sample.raw is None and kind in _OF_THE_MATTE else CORRUPTIONS[kind](sample, rng)
             yield sample, []
             if broken_one is not sample:
                 yield broken_one, [kind]
@@ -241,6 +241,13 @@ def _fill(folder: Path, name: str, count: int, rendered: Callable[[int, int, int
         print(f"{path.name}: {len(pictures)} pictures", flush=True)
 
 
+def parts(seed: int, folder: Path = FOLDER) -> Iterator[Pictures]:
+    """The parts of a folder one by one, in an order of their own."""
+    found = sorted(folder.glob("*.safetensors"))
+    for index in np.random.default_rng(seed).permutation(len(found)).tolist():
+        yield Pictures(**load_file(found[index]))
+
+
 def load(folder: Path, share: tuple[int, int] = (0, 1), complete: Sequence[str] = ()) -> Pictures:
     """The parts of a folder as one, read part by part, so that memory holds them once.
 
@@ -252,7 +259,7 @@ def load(folder: Path, share: tuple[int, int] = (0, 1), complete: Sequence[str] 
     every = [path for path in found if path.stem.rpartition("-")[0] in complete]
     paths = [*every, *[path for path in found if path not in every][share[0] :: share[1]]]
     if not paths:
-        raise FileNotFoundError(f"no pictures in {folder}: run python -m models.recipes.artifact_data")
+        raise UserError(f"no pictures in {folder}: run python -m models.recipes.artifact_data")
     first, counts = load_file(paths[0]), []
     for path in paths:
         with safe_open(path, "pt") as stored:

@@ -6,6 +6,7 @@
     python -m models.recipes.train_artifacts --average 1 2 3     their weights' mean is the embedded classifier
     python -m benchmarks.filter_thresholds                       thresholds for `filters/config.py`
     python -m models.recipes.train_artifacts --decisions RUN --out DIR --minutes 2
+    python -m models.recipes.train_artifacts --without seams --minutes 4    for `benchmarks.filters --left-out`
 
 Refining goes on from the first training at a small rate, in another order for each number, and looks at photographs
 more often; the mean of a few such networks' weights is better than each of them (Wortsman et al., "Model soups",
@@ -19,6 +20,7 @@ forgotten. The result is used with `filters.artifacts.model: DIR`.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +35,7 @@ from filters.artifacts import EMBEDDED, KINDS, load_classifier, save_classifier
 from layered.errors import UserError
 from models import TINY
 from models.recipes import artifact_data
-from models.recipes.artifact_data import SOURCE_NAMES, Pictures
+from models.recipes.artifact_data import SOURCE_NAMES, UNKNOWN, Pictures
 from models.recipes.artifact_decisions import decided_pictures
 from models.recipes.artifact_training import RATE, areas, train
 from models.recipes.drawings import CHECKPOINTS
@@ -42,11 +44,14 @@ from models.recipes.training_state import load_average_state
 FOLDER: Final = TINY / "artifacts"
 STATE: Final = CHECKPOINTS / "artifacts-training"
 REFINED: Final = CHECKPOINTS / "artifacts-refined"
+WITHOUT: Final = CHECKPOINTS / "artifacts-without"
+REVISION: Final = "4"
 _HELD_OUT: Final = 20  # one picture in so many is not trained on
 _HARD: Final = frozenset({"malformed", "lettering", "noise", "seams"})
 _TUNING_RATE: Final = 3e-4
 _REFINING_RATE: Final = 7e-4
 _SHARES: Final = 3  # what is refined sees a part of the pictures, so that several fit into memory
+_BESIDE_DECISIONS: Final = (0, 6)
 _PHOTOGRAPHED: Final = ("cutout", "landscape")
 
 
@@ -72,6 +77,20 @@ def refine(number: int, minutes: float, pictures: Pictures) -> None:
         photographed |= pictures.source == SOURCE_NAMES.index(source)
     weights = emphasis(pictures) * (1 + 3 * photographed.float())
     train(network, pictures, minutes, REFINED / str(number), _REFINING_RATE, weights, seed=number)
+
+
+def leave_out(kind: str, minutes: float, pictures: Pictures) -> None:
+    """Trains a network, from nothing, that is never told of a kind of defect, and keeps it under the kind's name."""
+    column = KINDS.index(kind)
+    untold = pictures.labels.clone()
+    untold[:, column] = UNKNOWN
+    weights = emphasis(pictures) * (pictures.labels[:, column] != 1)
+    torch.manual_seed(60)
+    folder = WITHOUT / kind
+    network = train(
+        ArtifactNetwork(KINDS), dataclasses.replace(pictures, labels=untold), minutes, folder, RATE, weights
+    )
+    save_classifier(network, folder, {"revision": f"never told of {kind}", "licence": "Apache-2.0"})
 
 
 def averaged(folders: Sequence[Path]) -> ArtifactNetwork:
@@ -130,38 +149,50 @@ def main() -> None:
     parser.add_argument("--start", type=Path, metavar="DIR", help="begin with the weights of this classifier")
     parser.add_argument("--refine", type=int, metavar="N", help="go on from the first training, N-th of several")
     parser.add_argument("--average", type=int, nargs="+", metavar="N", help="embed the mean of what was refined")
+    parser.add_argument("--without", choices=KINDS, nargs="+", help="train a network for each that is not told of it")
     parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
     parser.add_argument("--out", type=Path, help="where the fine-tuned or averaged classifier goes")
     arguments = parser.parse_args()
+    if arguments.decisions and arguments.out is None:
+        parser.error("--decisions needs --out")
     torch.set_num_threads(1)
     torch.manual_seed(60)
+    try:
+        work(arguments)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def work(arguments: argparse.Namespace) -> None:
+    """Does what was asked for. Raises UserError when there are no pictures, or no decisions, to learn from."""
     if arguments.average:
         folders = [REFINED / str(number) for number in arguments.average]
-        save_classifier(averaged(folders), arguments.out or FOLDER, {"revision": "3", "licence": "Apache-2.0"})
-        return
-    if arguments.refine is not None:
+        save_classifier(averaged(folders), arguments.out or FOLDER, {"revision": REVISION, "licence": "Apache-2.0"})
+    elif arguments.refine is not None:
         share = arguments.refine % _SHARES, _SHARES
         refine(arguments.refine, arguments.minutes, artifact_data.load(artifact_data.FOLDER, share, _PHOTOGRAPHED))
-        return
-    rendered = artifact_data.load(artifact_data.FOLDER) if any(artifact_data.FOLDER.glob("*.safetensors")) else None
-    if arguments.decisions:
-        if arguments.out is None:
-            parser.error("--decisions needs --out")
-        try:
-            tune(arguments.decisions, arguments.out, arguments.minutes, rendered)
-        except UserError as error:
-            sys.exit(str(error))
-        return
-    if rendered is None:
-        sys.exit(f"no pictures in {artifact_data.FOLDER}: run python -m models.recipes.artifact_data")
-    held = held_out(rendered)
-    print(f"{len(rendered)} pictures of {', '.join(SOURCE_NAMES)}, {int(held.sum())} of them held out")
-    network = started(arguments.start) if arguments.start else ArtifactNetwork(KINDS)
-    network = train(network, rendered, arguments.minutes, STATE, RATE, ~held * emphasis(rendered))
-    test = rendered.select(held)
-    for kind, area in areas(network, test).items():
+    elif arguments.without:
+        third = artifact_data.load(artifact_data.FOLDER, (0, _SHARES))
+        for kind in arguments.without:
+            leave_out(kind, arguments.minutes, third)
+    elif arguments.decisions:
+        known = any(artifact_data.FOLDER.glob("*.safetensors"))
+        rendered = artifact_data.load(artifact_data.FOLDER, _BESIDE_DECISIONS) if known else None
+        tune(arguments.decisions, arguments.out, arguments.minutes, rendered)
+    else:
+        first(arguments.minutes, arguments.start)
+
+
+def first(minutes: float, start: Path | None) -> None:
+    """Trains on all pictures but those held out, prints what is reached on these, and embeds the network."""
+    pictures = artifact_data.load(artifact_data.FOLDER)
+    held = held_out(pictures)
+    print(f"{len(pictures)} pictures of {', '.join(SOURCE_NAMES)}, {int(held.sum())} of them held out")
+    network = started(start) if start else ArtifactNetwork(KINDS)
+    network = train(network, pictures, minutes, STATE, RATE, ~held * emphasis(pictures))
+    for kind, area in areas(network, pictures.select(held)).items():
         print(f"{kind}: area under the ROC curve {area:.4f}")
-    save_classifier(network, FOLDER, {"revision": "2", "licence": "Apache-2.0"})
+    save_classifier(network, FOLDER, {"revision": REVISION, "licence": "Apache-2.0"})
     print(f"{sum(p.numel() for p in network.parameters())} parameters in {FOLDER}, used as {EMBEDDED}")
 
 

@@ -1,6 +1,6 @@
 """Fits the artifact classifier's second opinion, `artifact_oddity`, and writes it beside the classifier.
 
-    python -m models.recipes.train_oddity      needs what models.recipes.artifact_data rendered; a minute of one core
+    python -m models.recipes.train_oddity      needs what models.recipes.artifact_data rendered; two minutes of one core
 
 It learns from sound pictures of every source and from nothing else: every kind of fault is one it has never seen.
 """
@@ -8,11 +8,13 @@ It learns from sound pictures of every source and from nothing else: every kind 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
+from sklearn.cluster import MiniBatchKMeans
 
 from filters.artifact_oddity import Oddity, save_oddity, standardised
 from filters.artifact_statistics import STATISTICS, statistics_of
@@ -24,32 +26,38 @@ from models.recipes.drawings import CHECKPOINTS
 
 STORED: Final = CHECKPOINTS / "artifact-statistics.safetensors"
 _SEED: Final = 67
-_EACH: Final = 250  # sound pictures of a source
-_RARE: Final = ("cutout", "landscape", "drawn", "drawn_network", "text", "wisp")  # sources of few parts
+_EACH: Final = 700  # sound pictures of a source
+_OF_A_PART: Final = 90
 _REFERENCES: Final = 1500
 _STEPS: Final = 201
 
 
-def sound_statistics(pictures: Pictures, seed: int, each: int) -> FloatArray:
-    """Statistics ``[n, k]`` of so many sound pictures of each source, or all it has."""
+def sound_statistics(parts: Iterable[Pictures], seed: int, each: int) -> FloatArray:
+    """Statistics ``[n, k]`` of so many sound pictures of each source, or all it has; not many of any part."""
+    rng = np.random.default_rng(seed)
+    missing = dict.fromkeys(range(len(SOURCE_NAMES)), each)
     rows = []
-    sound = (pictures.labels[:, -1] == 0).numpy()
-    for source in range(len(SOURCE_NAMES)):
-        own = np.flatnonzero((pictures.source == source).numpy() & sound)
-        for index in np.random.default_rng([seed, source]).permutation(own)[:each]:
-            rows.append(statistics_of(pictures.picture[index].numpy()))
+    for pictures in parts:
+        sound = (pictures.labels[:, -1] == 0).numpy()
+        for source in np.unique(pictures.source.numpy()).tolist():
+            own = np.flatnonzero((pictures.source == source).numpy() & sound)
+            chosen = rng.permutation(own)[: min(missing[source], _OF_A_PART)]
+            missing[source] -= len(chosen)
+            rows += [statistics_of(pictures.picture[index].numpy()) for index in chosen]
     return np.stack(rows)
 
 
 def fit(statistics: FloatArray, references: int = _REFERENCES) -> Oddity:
     """What sound pictures are like, from the statistics of some, ``[n, k]``.
 
-    Of two thirds of them up to `references` are kept; the last third says how far sound pictures are from these.
+    Two thirds of them are put into up to `references` clusters, whose middles are kept; the last third says how far
+    sound pictures are from these.
     """
     places = np.random.default_rng(_SEED).permutation(len(statistics))
     known, judged = statistics[places[: 2 * len(places) // 3]], statistics[places[2 * len(places) // 3 :]]
     mean, deviation = known.mean(axis=0), known.std(axis=0) + np.float32(1e-3)
-    near = standardised(known[:references], mean, deviation)
+    clusters = MiniBatchKMeans(min(references, len(known)), batch_size=4096, n_init=1, max_iter=20, random_state=_SEED)
+    near = clusters.fit(standardised(known, mean, deviation)).cluster_centers_.astype(np.float32)
     distance = Oddity(mean, deviation, near, np.zeros(1, np.float32)).distance(judged)
     return Oddity(mean, deviation, near, np.quantile(distance, np.linspace(0, 1, _STEPS)).astype(np.float32))
 
@@ -57,8 +65,7 @@ def fit(statistics: FloatArray, references: int = _REFERENCES) -> Oddity:
 def stored_statistics(path: Path = STORED) -> FloatArray:
     """Statistics of the rendered pictures, computed once."""
     if not path.exists():
-        pictures = artifact_data.load(artifact_data.FOLDER, (0, 3), _RARE)
-        save_file({"sound": sound_statistics(pictures, _SEED, _EACH)}, path)
+        save_file({"sound": sound_statistics(artifact_data.parts(_SEED), _SEED, _EACH)}, path)
     statistics: FloatArray = load_file(path)["sound"]
     return statistics
 

@@ -31,9 +31,10 @@ def test_only_sound_pictures_are_looked_at_so_many_of_each_source() -> None:
         sample = Sample("sprite" if number < 9 else "object", rgba, raw_of(rgba))
         samples += [(sample, []), (CORRUPTIONS["blur"](sample, rng), ["blur"])]
     pictures = pictures_of(samples)
-    found = sound_statistics(pictures, 1, 6)
+    found = sound_statistics([pictures], 1, 6)
     assert found.shape == (6 + 5, len(STATISTICS))
-    assert np.array_equal(found, sound_statistics(pictures, 1, 6))
+    assert np.array_equal(found, sound_statistics([pictures], 1, 6))
+    assert len(sound_statistics([pictures] * 3, 1, 11)) == 11 + 11
     column = STATISTICS.index("steepest")
-    blurred = sound_statistics(pictures_of([(sample, []) for sample, kinds in samples if kinds]), 1, 6)
+    blurred = sound_statistics([pictures_of([(sample, []) for sample, kinds in samples if kinds])], 1, 6)
     assert (found[:, column] > blurred[:, column] + 1).all()
