@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from filters.artifacts import ARTIFACT, KINDS, ODDITY, ArtifactJudgement, Artifa
 from filters.clip import ClipEncoder, shared_clip
 from filters.clip_alignment import layer_alignment
 from filters.config import FiltersConfig
+from layered.errors import UserError
 from layered.rendering import contact_sheet
 from models.recipes.artifact_training import area_under_roc
 from models.recipes.cards import write_section
@@ -294,7 +296,10 @@ def main() -> None:
         document["milliseconds per layer"] = speed(config)
         print(json.dumps(document["milliseconds per layer"], indent=1))
     elif arguments.left_out:
-        areas = left_out(cases(arguments.sound, arguments.broken))
+        try:
+            areas = left_out(cases(arguments.sound, arguments.broken))
+        except UserError as error:
+            sys.exit(f"{error}; python -m models.recipes.train_artifacts --without trains them")
         means = [area["together"] for area in areas.values()]
         document["left out"] = areas | {"mean": float(np.mean(means)), "minimum": min(means)}
         print(json.dumps(document["left out"], indent=1))
