@@ -33,7 +33,9 @@ class ConfigTree:
         return "the defaults"
 
 
-def read_config_tree(path: Path, overrides: Sequence[str] = (), file_keys: Collection[KeyPath] = ()) -> ConfigTree:
+def read_config_tree(
+    path: Path, overrides: Sequence[str] = (), file_keys: Collection[KeyPath] = (), built_in: Collection[str] = ()
+) -> ConfigTree:
     """A configuration file merged over those that it extends, with `--set` overrides on top.
 
     Mappings are merged key by key; lists and scalars replace what was there.
@@ -42,12 +44,13 @@ def read_config_tree(path: Path, overrides: Sequence[str] = (), file_keys: Colle
         overrides: texts such as ``layer_flux.attempts=2``; the value is read as YAML.
         file_keys: keys whose values name files, or list them. In a configuration file such a name is relative to that
             file.
+        built_in: values of such keys that name no file.
 
     Raises:
         UserError: when a file is missing or not YAML, when files extend each other in a circle, when a key is given
             twice, or when an override is not of the form ``key=value``.
     """
-    return overridden(_read_with_parents(path, file_keys, ()), overrides)
+    return overridden(_read_with_parents(path, file_keys, built_in, ()), overrides)
 
 
 def overridden(tree: ConfigTree, overrides: Sequence[str]) -> ConfigTree:
@@ -57,20 +60,23 @@ def overridden(tree: ConfigTree, overrides: Sequence[str]) -> ConfigTree:
     return tree
 
 
-def _read_with_parents(path: Path, file_keys: Collection[KeyPath], children: tuple[Path, ...]) -> ConfigTree:
+def _read_with_parents(
+    path: Path, file_keys: Collection[KeyPath], built_in: Collection[str], children: tuple[Path, ...]
+) -> ConfigTree:
     if path.resolve() in children:
         raise UserError(f"{path} extends itself through {' → '.join(child.name for child in children)}")
     tree = _read_file(path)
     values = dict(tree.values)
     parent = values.pop("extends", None)
     for key in file_keys:
-        _make_relative_to(path.parent, values, key)
+        _make_relative_to(path.parent, values, key, built_in)
     tree = ConfigTree(values, tree.places)
     if parent is None:
         return tree
     if not isinstance(parent, str):
         raise UserError(f"`extends` in {tree.place(('extends',))} is {parent!r}: the name of one file is wanted")
-    return merged(_read_with_parents(path.parent / parent, file_keys, (*children, path.resolve())), tree)
+    below = _read_with_parents(path.parent / parent, file_keys, built_in, (*children, path.resolve()))
+    return merged(below, tree)
 
 
 def _read_file(path: Path) -> ConfigTree:
@@ -191,13 +197,15 @@ def _relative_to(folder: Path, value: str) -> str:
     return value if is_remote(value) else str(folder / value)
 
 
-def _make_relative_to(folder: Path, values: dict[str, Any], key: KeyPath) -> None:
+def _make_relative_to(folder: Path, values: dict[str, Any], key: KeyPath, built_in: Collection[str]) -> None:
     *sections, name = key
     section: Any = values
     for part in sections:
         section = section.get(part) if isinstance(section, dict) else None
     value = section.get(name) if isinstance(section, dict) else None
-    if isinstance(section, dict) and isinstance(value, str):
-        section[name] = _relative_to(folder, value)
-    elif isinstance(section, dict) and isinstance(value, list):
-        section[name] = [_relative_to(folder, each) if isinstance(each, str) else each for each in value]
+
+    def file(value: Any) -> Any:
+        return _relative_to(folder, value) if isinstance(value, str) and value not in built_in else value
+
+    if isinstance(section, dict) and value is not None:
+        section[name] = [file(each) for each in value] if isinstance(value, list) else file(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -146,21 +146,11 @@ def load_evaluate_config(path: Path, overrides: Sequence[str] = ()) -> EvaluateC
         UserError: for a missing or broken file, an unknown key or a wrong value; key, file and line are named.
     """
     models = read_config_tree(path).values.get("models")
-    keys = [*FILE_KEYS, *(("models", name, key) for name in _drawn_elsewhere(models) for key in _MODEL_PATHS)]
-    return validated(EvaluateConfig, read_config_tree(path, overrides, keys))
+    names = models if isinstance(models, dict) else {}
+    keys = [*FILE_KEYS, *(("models", name, key) for name in names for key in _MODEL_PATHS)]
+    return validated(EvaluateConfig, read_config_tree(path, overrides, keys, [EMBEDDED_MODEL]))
 
 
 def folder_name(model: str) -> str:
     """A model's name in the names of folders: ``ART+`` is ``art-plus``."""
     return re.sub(r"[^a-z0-9]+", "-", model.lower().replace("+", " plus ")).strip("-") or "model"
-
-
-def _drawn_elsewhere(models: Any) -> list[str]:
-    """The models whose paths name files: all but the embedded one."""
-    if not isinstance(models, dict):
-        return []
-    return [name for name, model in models.items() if not (isinstance(model, dict) and _is_embedded(model))]
-
-
-def _is_embedded(model: dict[str, Any]) -> bool:
-    return model.get("art") == EMBEDDED_MODEL

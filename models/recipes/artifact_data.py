@@ -36,9 +36,9 @@ UNKNOWN: Final = 255
 
 FAILURES: Final = "failures"
 TRAINING: Final = {
-    "sprite": 2400, "matted": 1600, "object": 1400, "wisp": 1000, "text": 1200, "whole": 1800, "drawn": 600,
+    "sprite": 2400, "matted": 1600, "object": 1400, "wisp": 3000, "text": 1200, "whole": 1800, "drawn": 600,
     "network": 1200, "drawn_network": 400, "photo": 2400, "figure": 1400, "cutout": 2000, "landscape": 800,
-    "clipart": 4000, FAILURES: 400,
+    "clipart": 4000, FAILURES: 2000,
 }  # fmt: skip
 """How many sound samples of each source are asked for, and how many failures of the embedded model."""
 
@@ -49,7 +49,7 @@ HARD: Final = {
     },
     "lettering": {"text": 12000},
     "malformed": {
-        "sprite": 3000, "matted": 1200, "photo": 1800, "network": 1200, "drawn": 600, "drawn_network": 400,
+        "sprite": 8000, "matted": 3000, "photo": 4000, "network": 3000, "drawn": 1200, "drawn_network": 800,
         "clipart": 1600,
     },
     "noise": {"sprite": 600, "text": 600, "whole": 800},

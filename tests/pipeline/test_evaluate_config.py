@@ -39,12 +39,12 @@ def test_the_study_asks_all_models_alike_which_guidance_suits_them() -> None:
 
 
 def test_paths_are_relative_to_the_file_and_the_embedded_model_has_none(tmp_path: Path) -> None:
-    models = {"A": {"art": "layerprism-tiny"}, "B": {"art": ["one", "two"]}, "C": {"run": "r.yaml"}}
+    models = {"A": {"art": "layerprism-tiny"}, "B": {"art": ["one", "layerprism-tiny"]}, "C": {"run": "r.yaml"}}
     text = yaml.safe_dump({"bench": {"publication": "../run"}, "models": models})
     loaded = config(tmp_path, text, "models.D.samples=there")
     assert loaded.bench.publication == str(tmp_path / "../run")
     assert loaded.models["A"].folders == ("layerprism-tiny",)
-    assert loaded.models["B"].folders == (str(tmp_path / "one"), str(tmp_path / "two"))
+    assert loaded.models["B"].folders == (str(tmp_path / "one"), "layerprism-tiny")
     assert loaded.models["C"].run == str(tmp_path / "r.yaml")
     assert loaded.models["D"].samples == "there"
 
