@@ -37,8 +37,8 @@ UNKNOWN: Final = 255
 FAILURES: Final = "failures"
 TRAINING: Final = {
     "sprite": 2400, "matted": 1600, "object": 1400, "wisp": 3000, "text": 1200, "whole": 1800, "drawn": 600,
-    "network": 1200, "drawn_network": 400, "photo": 2400, "figure": 1400, "cutout": 2000, "landscape": 800,
-    "clipart": 4000, FAILURES: 2000,
+    "network": 1200, "drawn_network": 400, "photo": 2400, "figure": 1400, "cutout": 3000, "landscape": 800,
+    "clipart": 7000, FAILURES: 2000,
 }  # fmt: skip
 """How many sound samples of each source are asked for, and how many failures of the embedded model."""
 
