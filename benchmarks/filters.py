@@ -6,7 +6,7 @@ thresholds, what all scores together flag; the layers of photo-like scenes, none
 `--left-out` what is found of each kind by what was never told of it.
 
     python -m benchmarks.filters [--sound 700] [--broken 120] [--json FILE] [--picture FILE]
-    python -m benchmarks.filters --left-out                   three minutes, after `train_artifacts --without` each kind
+    python -m benchmarks.filters --left-out                   two minutes
     python -m benchmarks.filters --speed                      layers a second, beside the generator
 """
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,16 +32,14 @@ from benchmarks.machine import machine
 from filters.alpha import alpha_scores
 from filters.artifact_oddity import load_oddity
 from filters.artifact_view import layer_view
-from filters.artifacts import ARTIFACT, KINDS, ODDITY, ArtifactJudgement, ArtifactsConfig, shared_judgement
+from filters.artifacts import ARTIFACT, KINDS, ODDITY, ArtifactsConfig, shared_judgement
 from filters.clip import ClipEncoder, shared_clip
 from filters.clip_alignment import layer_alignment
 from filters.config import FiltersConfig
-from layered.errors import UserError
 from layered.rendering import contact_sheet
 from models.recipes.artifact_training import area_under_roc
 from models.recipes.cards import write_section
 from models.recipes.corruptions import APPLICABLE, WHOLES, Sample
-from models.recipes.train_artifacts import WITHOUT
 from stages.generator import load_generator
 from stages.layer_flux import LayerFluxConfig, resolve_defaults
 from stages.matting import MattingConfig, matter_of
@@ -136,27 +133,16 @@ def real_flags(config: FiltersConfig) -> tuple[int, dict[str, list[str]]]:
     return count, flags
 
 
-def left_out(found: Sequence[Case], networks: Path | None = WITHOUT) -> dict[str, dict[str, float]]:
-    """Area under the ROC curve for each kind, of what was never told of it: by what finds it, and together.
+def left_out(found: Sequence[Case]) -> dict[str, dict[str, float]]:
+    """Area under the ROC curve for each kind, of what was never told of any: by what finds it, and together.
 
-    Alpha checks are closed forms, the oddity learned from sound pictures alone, and there is a network for each kind
-    that was told of all others (`train_artifacts --without`). How suspicious a sample is to one of these is the part of
-    sound samples, those of one half, that are as suspicious to it; together, the least of these parts. The other half
-    and the kind are what is measured. Sound are those that could have the kind: letters against garbled letters.
-
-    Args:
-        networks: the folder of the networks, each named after the kind that it does not know; None to go without.
-
-    Raises:
-        UserError: when one of them is missing.
+    Alpha checks are closed forms, and the oddity learned from sound pictures alone. How suspicious a sample is to one
+    of these is the part of sound samples, those of one half, that are as suspicious to it; together, the lesser of both
+    parts. The other half and the kind are what is measured. Sound are those that could have the kind: letters against
+    garbled letters.
     """
     oddity = load_oddity(ArtifactsConfig().location)
     assert oddity is not None
-    untold = (
-        {}
-        if networks is None
-        else {kind: ArtifactJudgement(ArtifactsConfig(model=str(networks / kind))) for kind in KINDS}
-    )
     alphas, odd = [], []
     for case in found:
         sample, whole = case.sample, case.sample.source in ("text", *WHOLES)
@@ -170,13 +156,7 @@ def left_out(found: Sequence[Case], networks: Path | None = WITHOUT) -> dict[str
             index for index, case in enumerate(found) if case.kind == SOUND and kind in APPLICABLE[case.sample.source]
         ]
         of_kind = [index for index, case in enumerate(found) if case.kind == kind]
-        groups: dict[str, Sequence[Scores]] = {"alpha checks": alphas, "oddity": odd}
-        if kind in untold:
-            chosen = {*sound, *of_kind}
-            groups["told of the others"] = [
-                {ARTIFACT: untold[kind].layer(case.sample.rgba, case.sample.raw)[ARTIFACT]} if index in chosen else {}
-                for index, case in enumerate(found)
-            ]
+        groups = {"alpha checks": alphas, "oddity": odd}
         parts = {name: _parts(_parts_by_name(scores, sound[::2]), sound[::2]) for name, scores in groups.items()}
         parts["together"] = np.min(list(parts.values()), axis=0)
         areas[kind] = {name: area_under_roc(-part[of_kind], -part[sound[1::2]]) for name, part in parts.items()}
@@ -296,10 +276,7 @@ def main() -> None:
         document["milliseconds per layer"] = speed(config)
         print(json.dumps(document["milliseconds per layer"], indent=1))
     elif arguments.left_out:
-        try:
-            areas = left_out(cases(arguments.sound, arguments.broken))
-        except UserError as error:
-            sys.exit(f"{error}; python -m models.recipes.train_artifacts --without trains them")
+        areas = left_out(cases(arguments.sound, arguments.broken))
         means = [area["together"] for area in areas.values()]
         document["left out"] = areas | {"mean": float(np.mean(means)), "minimum": min(means)}
         print(json.dumps(document["left out"], indent=1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from layered.errors import UserError
 
 ODDITY_NAME: Final = "oddity.safetensors"
 _FARTHEST: Final = 5.0  # deviations at which a statistic is as odd as it can be
+_BYTE: Final = 255 / (2 * _FARTHEST)
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +84,7 @@ def load_oddity(folder: Path) -> Oddity | None:
     try:
         with safe_open(path, "np") as stored:
             names = (stored.metadata() or {}).get("statistics", "")
-            tensors = {field.name: stored.get_tensor(field.name).astype(np.float32) for field in fields(Oddity)}
+            tensors = {field.name: _decoded(stored.get_tensor(field.name)) for field in fields(Oddity)}
     except (SafetensorError, OSError) as error:
         first = " ".join(str(error).split())[:200]
         raise UserError(f"filters.artifacts.model: {path} cannot be read: {first}") from error
@@ -95,10 +96,18 @@ def load_oddity(folder: Path) -> Oddity | None:
 
 
 def save_oddity(oddity: Oddity, folder: Path) -> None:
-    """Writes it beside a classifier, what is large in half precision."""
+    """Writes it beside a classifier, the references in steps of a twenty-fifth of a deviation, a byte each."""
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     stored = {field.name: getattr(oddity, field.name) for field in fields(Oddity)}
-    tensors = {name: values.astype(np.float16 if values.ndim == 2 else np.float32) for name, values in stored.items()}
-    save_file(tensors, folder / ODDITY_NAME, metadata={"statistics": " ".join(STATISTICS)})
+    stored["references"] = np.rint((np.clip(oddity.references, -_FARTHEST, _FARTHEST) + _FARTHEST) * _BYTE).astype(
+        np.uint8
+    )
+    save_file(stored, folder / ODDITY_NAME, metadata={"statistics": " ".join(STATISTICS)})
+
+
+def _decoded(stored: NDArray[Any]) -> FloatArray:
+    """References from bytes; what has other types, as all had once, is as it is stored."""
+    decoded: FloatArray = stored.astype(np.float32)
+    return decoded / np.float32(_BYTE) - np.float32(_FARTHEST) if stored.dtype == np.uint8 else decoded

@@ -6,7 +6,6 @@
     python -m models.recipes.train_artifacts --average 1 2 3     their weights' mean is the embedded classifier
     python -m benchmarks.filter_thresholds                       thresholds for `filters/config.py`
     python -m models.recipes.train_artifacts --decisions RUN --out DIR --minutes 2
-    python -m models.recipes.train_artifacts --without seams --minutes 4    for `benchmarks.filters --left-out`
 
 Refining goes on from the first training at a small rate, in another order for each number, and looks at photographs
 more often; the mean of a few such networks' weights is better than each of them (Wortsman et al., "Model soups",
@@ -20,7 +19,6 @@ forgotten. The result is used with `filters.artifacts.model: DIR`.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +33,7 @@ from filters.artifacts import EMBEDDED, KINDS, load_classifier, save_classifier
 from layered.errors import UserError
 from models import TINY
 from models.recipes import artifact_data
-from models.recipes.artifact_data import SOURCE_NAMES, UNKNOWN, Pictures
+from models.recipes.artifact_data import SOURCE_NAMES, Pictures
 from models.recipes.artifact_decisions import decided_pictures
 from models.recipes.artifact_training import RATE, areas, train
 from models.recipes.drawings import CHECKPOINTS
@@ -44,7 +42,6 @@ from models.recipes.training_state import load_average_state
 FOLDER: Final = TINY / "artifacts"
 STATE: Final = CHECKPOINTS / "artifacts-training"
 REFINED: Final = CHECKPOINTS / "artifacts-refined"
-WITHOUT: Final = CHECKPOINTS / "artifacts-without"
 REVISION: Final = "4"
 _HELD_OUT: Final = 20  # one picture in so many is not trained on
 _HARD: Final = frozenset({"malformed", "lettering", "noise", "seams"})
@@ -77,20 +74,6 @@ def refine(number: int, minutes: float, pictures: Pictures) -> None:
         photographed |= pictures.source == SOURCE_NAMES.index(source)
     weights = emphasis(pictures) * (1 + 3 * photographed.float())
     train(network, pictures, minutes, REFINED / str(number), _REFINING_RATE, weights, seed=number)
-
-
-def leave_out(kind: str, minutes: float, pictures: Pictures) -> None:
-    """Trains a network, from nothing, that is never told of a kind of defect, and keeps it under the kind's name."""
-    column = KINDS.index(kind)
-    untold = pictures.labels.clone()
-    untold[:, column] = UNKNOWN
-    weights = emphasis(pictures) * (pictures.labels[:, column] != 1)
-    torch.manual_seed(60)
-    folder = WITHOUT / kind
-    network = train(
-        ArtifactNetwork(KINDS), dataclasses.replace(pictures, labels=untold), minutes, folder, RATE, weights
-    )
-    save_classifier(network, folder, {"revision": f"never told of {kind}", "licence": "Apache-2.0"})
 
 
 def averaged(folders: Sequence[Path]) -> ArtifactNetwork:
@@ -149,7 +132,6 @@ def main() -> None:
     parser.add_argument("--start", type=Path, metavar="DIR", help="begin with the weights of this classifier")
     parser.add_argument("--refine", type=int, metavar="N", help="go on from the first training, N-th of several")
     parser.add_argument("--average", type=int, nargs="+", metavar="N", help="embed the mean of what was refined")
-    parser.add_argument("--without", choices=KINDS, nargs="+", help="train a network for each that is not told of it")
     parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
     parser.add_argument("--out", type=Path, help="where the fine-tuned or averaged classifier goes")
     arguments = parser.parse_args()
@@ -171,10 +153,6 @@ def work(arguments: argparse.Namespace) -> None:
     elif arguments.refine is not None:
         share = arguments.refine % _SHARES, _SHARES
         refine(arguments.refine, arguments.minutes, artifact_data.load(artifact_data.FOLDER, share, _PHOTOGRAPHED))
-    elif arguments.without:
-        third = artifact_data.load(artifact_data.FOLDER, (0, _SHARES))
-        for kind in arguments.without:
-            leave_out(kind, arguments.minutes, third)
     elif arguments.decisions:
         known = any(artifact_data.FOLDER.glob("*.safetensors"))
         rendered = artifact_data.load(artifact_data.FOLDER, _BESIDE_DECISIONS) if known else None

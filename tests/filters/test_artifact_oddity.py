@@ -49,7 +49,18 @@ def test_a_folder_keeps_it_and_may_lack_it(oddity: Oddity, tmp_path: Path) -> No
     kept = load_oddity(tmp_path / "model")
     assert kept is not None
     for field in fields(Oddity):
-        assert np.allclose(getattr(kept, field.name), getattr(oddity, field.name), atol=1e-2)
+        assert np.allclose(getattr(kept, field.name), getattr(oddity, field.name), atol=0.02)
+    statistics = np.random.default_rng(3).normal(3, 4, (9, COUNT)).astype(np.float32)
+    assert np.allclose(kept.distance(statistics), oddity.distance(statistics), atol=0.05)
+
+
+def test_references_that_were_stored_in_half_precision_are_read_too(oddity: Oddity, tmp_path: Path) -> None:
+    save_oddity(oddity, tmp_path)
+    stored = load_file(tmp_path / ODDITY_NAME) | {"references": oddity.references.astype(np.float16)}
+    save_file(stored, tmp_path / ODDITY_NAME, metadata={"statistics": " ".join(STATISTICS)})
+    kept = load_oddity(tmp_path)
+    assert kept is not None
+    assert np.allclose(kept.references, oddity.references, atol=2e-3)
 
 
 def test_a_file_of_other_statistics_or_of_none_is_refused(oddity: Oddity, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
 
 from filters.artifact_network import ArtifactNetwork, NetworkShape
 from filters.artifact_view import layer_view
@@ -31,7 +30,7 @@ from models.recipes import train_artifacts
 from models.recipes.artifact_data import UNKNOWN, Pictures, labels_of
 from models.recipes.artifact_decisions import decided_pictures
 from models.recipes.artifact_training import area_under_roc, areas, augmented, known_loss, logits_of, train
-from models.recipes.train_artifacts import averaged, leave_out, refine, started, tune
+from models.recipes.train_artifacts import averaged, refine, started, tune
 from tests.filters.drawings import COLORS, SIDE, drawing, grown, raw_of
 from tests.filters.drawings import KINDS as SHAPES
 from tests.ledger.runs import make_run, on
@@ -222,22 +221,3 @@ def test_a_larger_network_starts_with_what_a_smaller_one_knows(
     larger = started(tmp_path)
     assert len(larger.state_dict()) > len(smaller.state_dict())
     assert np.allclose(logits_of(larger, pictures), logits_of(load_classifier(tmp_path), pictures), atol=1e-4)
-
-
-def test_a_kind_that_is_left_out_is_neither_seen_nor_denied(
-    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Sequence[float]
-) -> None:
-    seen: list[Tensor] = []
-    monkeypatch.setattr(train_artifacts, "WITHOUT", tmp_path)
-    monkeypatch.setattr(train_artifacts, "ArtifactNetwork", lambda kinds: ArtifactNetwork(kinds, SHAPE))
-
-    def watched(logits: Tensor, labels: Tensor) -> Tensor:
-        seen.append(labels)
-        return known_loss(logits, labels)
-
-    monkeypatch.setattr("models.recipes.artifact_training.known_loss", watched)
-    leave_out("halo", 0.1, pictures)
-    labels = torch.cat(seen)
-    assert (labels[:, HALO] == UNKNOWN).all()
-    assert not (labels == 1).any()
-    assert load_classifier(tmp_path / "halo").kinds == KINDS
