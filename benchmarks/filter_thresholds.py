@@ -1,6 +1,6 @@
 """Chooses the thresholds of the artifact scores: few false alarms by all filters together, as many faults as possible.
 
-    python -m benchmarks.filter_thresholds [--false-alarms 0.035]      prints a fragment for `filters`
+    python -m benchmarks.filter_thresholds [--false-alarms 0.04]      prints a fragment for `filters`
 
 Samples are those of `benchmarks/filter_cases.py`, of a seed that neither training nor the benchmark uses, and new
 cut-outs of photographs, which have a budget of false alarms of their own. Each score could flag some samples that
@@ -91,13 +91,13 @@ def photographed(count: int) -> list[Case]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--false-alarms", type=float, default=0.035, help="of all filters together, on sound samples")
+    parser.add_argument("--false-alarms", type=float, default=0.04, help="of all filters together, on sound samples")
     parser.add_argument("--model", default=ArtifactsConfig().model, help="another classifier's folder")
-    parser.add_argument("--sound", type=int, default=1200)
-    parser.add_argument("--broken", type=int, default=100)
-    parser.add_argument("--photographed", type=int, default=300, help="sound cut-outs of photographs")
+    parser.add_argument("--sound", type=int, default=2400)
+    parser.add_argument("--broken", type=int, default=200)
+    parser.add_argument("--photographed", type=int, default=600, help="sound cut-outs of photographs")
     parser.add_argument(
-        "--of-photographs", type=float, default=0.02, help="part of these that artifact scores may flag"
+        "--of-photographs", type=float, default=0.015, help="part of these that artifact scores may flag"
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)

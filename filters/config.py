@@ -21,7 +21,7 @@ class FiltersConfig(BaseModel):
     """Which scores flag a sample, and below what.
 
     The defaults of `alpha…`, `artifact…` and `clip…` are measured by `benchmarks/filters.py`: few sound samples of any
-    kind are flagged by all scores together, most of those with a controlled corruption are, and some photo-like layers.
+    kind are flagged by all scores together, most of those with a controlled corruption are, and no photo-like layer.
     Those of `artifact…` are chosen together by `benchmarks/filter_thresholds.py`.
 
     Those of `composition` and `recomposition` leave room for what designs do on purpose. A layer may lie behind others
@@ -43,20 +43,20 @@ class FiltersConfig(BaseModel):
     alpha_specks: ScoreConfig = ScoreConfig(threshold=0.2)
     alpha_leftover: ScoreConfig = ScoreConfig(threshold=0.3)
     alpha_halo: ScoreConfig = ScoreConfig(threshold=0.3)
-    artifact: ScoreConfig = ScoreConfig(threshold=0.018)
-    artifact_oddity: ScoreConfig = ScoreConfig(threshold=0.006)
-    artifact_cut: ScoreConfig = ScoreConfig(threshold=0.466)
-    artifact_several: ScoreConfig = ScoreConfig(threshold=0.802)
-    artifact_malformed: ScoreConfig = ScoreConfig(threshold=0.072)
-    artifact_lettering: ScoreConfig = ScoreConfig(threshold=0.289)
-    artifact_leftover: ScoreConfig = ScoreConfig(threshold=0.136)
-    artifact_halo: ScoreConfig = ScoreConfig(threshold=0.001)
-    artifact_holes: ScoreConfig = ScoreConfig(threshold=0.135)
-    artifact_specks: ScoreConfig = ScoreConfig(threshold=0.608)
-    artifact_checkerboard: ScoreConfig = ScoreConfig(threshold=0.9)
-    artifact_blur: ScoreConfig = ScoreConfig(threshold=0.157)
-    artifact_noise: ScoreConfig = ScoreConfig(threshold=0.49)
-    artifact_seams: ScoreConfig = ScoreConfig(threshold=0.073)
+    artifact: ScoreConfig = ScoreConfig(threshold=0.008)
+    artifact_oddity: ScoreConfig = ScoreConfig(threshold=0.009)
+    artifact_cut: ScoreConfig = ScoreConfig(threshold=0.742)
+    artifact_several: ScoreConfig = ScoreConfig(threshold=0.9)
+    artifact_malformed: ScoreConfig = ScoreConfig(threshold=0.039)
+    artifact_lettering: ScoreConfig = ScoreConfig(threshold=0.665)
+    artifact_leftover: ScoreConfig = ScoreConfig(threshold=0.128)
+    artifact_halo: ScoreConfig = ScoreConfig(threshold=0.391)
+    artifact_holes: ScoreConfig = ScoreConfig(threshold=0.017)
+    artifact_specks: ScoreConfig = ScoreConfig(threshold=0.76)
+    artifact_checkerboard: ScoreConfig = ScoreConfig(threshold=0.882)
+    artifact_blur: ScoreConfig = ScoreConfig(threshold=0.636)
+    artifact_noise: ScoreConfig = ScoreConfig(threshold=0.128)
+    artifact_seams: ScoreConfig = ScoreConfig(threshold=0.097)
     clip_layer: ScoreConfig = ScoreConfig(threshold=0.2)
     clip_margin: ScoreConfig = ScoreConfig(threshold=-0.2)
     clip_whole: ScoreConfig = ScoreConfig(threshold=0.18)

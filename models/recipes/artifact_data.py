@@ -248,16 +248,13 @@ def parts(seed: int, folder: Path = FOLDER) -> Iterator[Pictures]:
         yield Pictures(**load_file(found[index]))
 
 
-def load(folder: Path, share: tuple[int, int] = (0, 1), complete: Sequence[str] = ()) -> Pictures:
+def load(folder: Path, share: tuple[int, int] = (0, 1)) -> Pictures:
     """The parts of a folder as one, read part by part, so that memory holds them once.
 
     Args:
         share: `(k, n)` for every n-th part from the k-th on.
-        complete: sources and kinds of which all parts are read all the same.
     """
-    found = sorted(folder.glob("*.safetensors"))
-    every = [path for path in found if path.stem.rpartition("-")[0] in complete]
-    paths = [*every, *[path for path in found if path not in every][share[0] :: share[1]]]
+    paths = sorted(folder.glob("*.safetensors"))[share[0] :: share[1]]
     if not paths:
         raise UserError(f"no pictures in {folder}: run python -m models.recipes.artifact_data")
     first, counts = load_file(paths[0]), []

@@ -173,7 +173,7 @@ def write_sheet(outcomes: Sequence[Outcome], path: Path) -> None:
         style = vocabulary.default_style if number % 2 == 0 else styles[1 + number // 2 % (len(styles) - 1)]
         shown.append(next(o for o in outcomes if (o.case.label, o.case.style) == (name, style)))
     sheet = contact_sheet([o.layer for o in shown], 16, (96, 96), [o.case.label for o in shown])
-    Image.fromarray(sheet).save(path, quality=40, method=6)
+    Image.fromarray(sheet).save(path, quality=30, method=6)
 
 
 def main() -> None:

@@ -1,15 +1,9 @@
 """Trains the artifact classifier and writes `models/layerprism-tiny/artifacts`.
 
     python -m models.recipes.artifact_data                       renders what it learns from, once
-    python -m models.recipes.train_artifacts --minutes 34        of one core
-    python -m models.recipes.train_artifacts --refine 1 --minutes 5      and 2 and 3; may be stopped after two
-    python -m models.recipes.train_artifacts --average 1 2 3     their weights' mean is the embedded classifier
+    python -m models.recipes.train_artifacts --minutes 92        of one core; may be stopped, and goes on
     python -m benchmarks.filter_thresholds                       thresholds for `filters/config.py`
     python -m models.recipes.train_artifacts --decisions RUN --out DIR --minutes 2
-
-Refining goes on from the first training at a small rate, in another order for each number, and looks at photographs
-more often; the mean of a few such networks' weights is better than each of them (Wortsman et al., "Model soups",
-arXiv 2203.05482).
 
 The last command goes on from the embedded classifier with what people decided in a run's review: reasons are labels,
 layers kept are sound. Where the rendered pictures are there, every second picture is one of them, so that little is
@@ -20,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,19 +30,14 @@ from models.recipes.artifact_data import SOURCE_NAMES, Pictures
 from models.recipes.artifact_decisions import decided_pictures
 from models.recipes.artifact_training import RATE, areas, train
 from models.recipes.drawings import CHECKPOINTS
-from models.recipes.training_state import load_average_state
 
 FOLDER: Final = TINY / "artifacts"
 STATE: Final = CHECKPOINTS / "artifacts-training"
-REFINED: Final = CHECKPOINTS / "artifacts-refined"
 REVISION: Final = "4"
 _HELD_OUT: Final = 20  # one picture in so many is not trained on
 _HARD: Final = frozenset({"malformed", "lettering", "noise", "seams"})
 _TUNING_RATE: Final = 3e-4
-_REFINING_RATE: Final = 7e-4
-_SHARES: Final = 3  # what is refined sees a part of the pictures, so that several fit into memory
-_BESIDE_DECISIONS: Final = (0, 6)
-_PHOTOGRAPHED: Final = ("cutout", "landscape")
+_BESIDE_DECISIONS: Final = 0, 6  # of the rendered pictures every sixth part is enough
 
 
 def held_out(pictures: Pictures) -> Tensor:
@@ -64,37 +52,15 @@ def emphasis(pictures: Pictures) -> Tensor:
     return 1 + ((pictures.labels[:, :-1] == 1) & hard).any(1).float()
 
 
-def refine(number: int, minutes: float, pictures: Pictures) -> None:
-    """Goes on from the first training's averaged weights; the state is kept under the number and may be averaged with
-    others' at any time."""
-    network = ArtifactNetwork(KINDS)
-    load_average_state(STATE, network)
-    photographed = torch.zeros(len(pictures), dtype=torch.bool)
-    for source in _PHOTOGRAPHED:
-        photographed |= pictures.source == SOURCE_NAMES.index(source)
-    weights = emphasis(pictures) * (1 + 3 * photographed.float())
-    train(network, pictures, minutes, REFINED / str(number), _REFINING_RATE, weights, seed=number)
-
-
-def averaged(folders: Sequence[Path]) -> ArtifactNetwork:
-    """The mean of the averaged weights in these trainings' states."""
-    networks = [ArtifactNetwork(KINDS) for _ in folders]
-    for network, folder in zip(networks, folders, strict=True):
-        load_average_state(folder, network)
-    states = [network.state_dict() for network in networks]
-    means = {
-        name: torch.stack([state[name] for state in states]).mean(0) if tensor.is_floating_point() else tensor
-        for name, tensor in states[0].items()
-    }
-    networks[0].load_state_dict(means)
-    return networks[0]
-
-
 def started(folder: Path) -> ArtifactNetwork:
-    """A network to be trained that begins with the weights of a classifier which may have fewer blocks."""
+    """A network to be trained that begins with the weights of a classifier, which may have fewer blocks.
+
+    Raises:
+        UserError: when the folder has no classifier, or one of other kinds.
+    """
     network, before = ArtifactNetwork(KINDS), load_classifier(folder)
     if before.kinds != network.kinds:
-        sys.exit(f"{folder} knows other kinds of defects: {', '.join(before.kinds)}")
+        raise UserError(f"{folder} knows other kinds of defects: {', '.join(before.kinds)}")
     network.load_state_dict(network.state_dict() | before.state_dict())
     return network
 
@@ -128,12 +94,10 @@ def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> Art
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=34)
+    parser.add_argument("--minutes", type=float, default=92)
     parser.add_argument("--start", type=Path, metavar="DIR", help="begin with the weights of this classifier")
-    parser.add_argument("--refine", type=int, metavar="N", help="go on from the first training, N-th of several")
-    parser.add_argument("--average", type=int, nargs="+", metavar="N", help="embed the mean of what was refined")
     parser.add_argument("--decisions", type=Path, metavar="RUN", help="fine-tune on what was decided in this run")
-    parser.add_argument("--out", type=Path, help="where the fine-tuned or averaged classifier goes")
+    parser.add_argument("--out", type=Path, help="where the fine-tuned classifier goes")
     arguments = parser.parse_args()
     if arguments.decisions and arguments.out is None:
         parser.error("--decisions needs --out")
@@ -147,13 +111,7 @@ def main() -> None:
 
 def work(arguments: argparse.Namespace) -> None:
     """Does what was asked for. Raises UserError when there are no pictures, or no decisions, to learn from."""
-    if arguments.average:
-        folders = [REFINED / str(number) for number in arguments.average]
-        save_classifier(averaged(folders), arguments.out or FOLDER, {"revision": REVISION, "licence": "Apache-2.0"})
-    elif arguments.refine is not None:
-        share = arguments.refine % _SHARES, _SHARES
-        refine(arguments.refine, arguments.minutes, artifact_data.load(artifact_data.FOLDER, share, _PHOTOGRAPHED))
-    elif arguments.decisions:
+    if arguments.decisions:
         known = any(artifact_data.FOLDER.glob("*.safetensors"))
         rendered = artifact_data.load(artifact_data.FOLDER, _BESIDE_DECISIONS) if known else None
         tune(arguments.decisions, arguments.out, arguments.minutes, rendered)

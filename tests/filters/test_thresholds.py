@@ -37,7 +37,7 @@ def test_nine_in_ten_broken_samples_are_flagged(rows: dict[str, Row]) -> None:
 def test_a_score_knows_the_kind_it_is_named_after(rows: dict[str, Row], kind: str) -> None:
     area = rows[kind].area
     assert area is not None
-    assert area >= 0.93  # so few samples tell it to within 0.03; the benchmark's aim is 0.97
+    assert area >= 0.96  # so few samples tell it to within 0.02; the benchmark's aim is 0.97
     assert f"{ARTIFACT}_{kind}" in rows[kind].by_score
 
 
@@ -46,10 +46,6 @@ def test_what_closed_forms_find_is_found_by_the_check_that_is_named_after_it(row
     assert rows[kind].by_score[f"alpha_{kind}"] >= 0.75
 
 
-@pytest.mark.xfail(
-    reason="the classifier still takes some photo-like layers, with many parts or crisp stripes, for broken",
-    strict=True,
-)
 def test_no_photo_like_scene_is_flagged(shared_dir: Path) -> None:
     count, flags = real_flags(FiltersConfig())
     assert count > 20

@@ -30,7 +30,7 @@ from models.recipes import train_artifacts
 from models.recipes.artifact_data import UNKNOWN, Pictures, labels_of
 from models.recipes.artifact_decisions import decided_pictures
 from models.recipes.artifact_training import area_under_roc, areas, augmented, known_loss, logits_of, train
-from models.recipes.train_artifacts import averaged, refine, started, tune
+from models.recipes.train_artifacts import started, tune
 from tests.filters.drawings import COLORS, SIDE, drawing, grown, raw_of
 from tests.filters.drawings import KINDS as SHAPES
 from tests.ledger.runs import make_run, on
@@ -190,25 +190,6 @@ def test_fine_tuning_on_a_run_follows_the_decisions_and_is_ready_for_the_filter(
     assert score(tuned, purple) < score(base, purple) - 0.2
     assert score(tuned, kept) > score(tuned, purple) + 0.2
     assert "artifact_oddity" in ArtifactJudgement(tuned).layer(kept)
-
-
-def test_refining_starts_from_the_first_training_and_several_are_averaged(
-    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Sequence[float]
-) -> None:
-    monkeypatch.setattr(train_artifacts, "STATE", tmp_path / "first")
-    monkeypatch.setattr(train_artifacts, "REFINED", tmp_path / "refined")
-    monkeypatch.setattr(train_artifacts, "ArtifactNetwork", lambda kinds: ArtifactNetwork(kinds, SHAPE))
-    first = train(ArtifactNetwork(KINDS, SHAPE), pictures, 0.2, tmp_path / "first")
-    for number in (1, 2):
-        refine(number, 0.1, pictures)
-    folders = [tmp_path / "refined" / str(number) for number in (1, 2)]
-    one, other = (averaged([folder]).state_dict() for folder in folders)
-    mean = averaged(folders).state_dict()
-    weights = "head.0.weight"
-    assert torch.allclose(mean[weights], (one[weights] + other[weights]) / 2)
-    assert not torch.equal(one[weights], other[weights])
-    moved = (mean[weights] - first.state_dict()[weights]).norm() / first.state_dict()[weights].norm()
-    assert 0 < moved < 0.5
 
 
 def test_a_larger_network_starts_with_what_a_smaller_one_knows(
