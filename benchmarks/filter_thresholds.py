@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--broken", type=int, default=200)
     parser.add_argument("--photographed", type=int, default=600, help="sound cut-outs of photographs")
     parser.add_argument(
-        "--of-photographs", type=float, default=0.015, help="part of these that artifact scores may flag"
+        "--of-photographs", type=float, default=0.005, help="part of these that artifact scores may flag"
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
