@@ -30,7 +30,7 @@ class Oddity:
 
     Attributes:
         mean, deviation: of each statistic on sound pictures, ``[k]``.
-        references: sound pictures' statistics, standardised, ``[r, k]``.
+        references: middles of clusters of sound pictures' statistics, standardised, ``[r, k]``.
         distances: how far other sound pictures are from the nearest reference, at equal steps of their ranks from the
             least to the greatest, ``[q]``.
     """
