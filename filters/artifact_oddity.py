@@ -19,7 +19,7 @@ from layered.errors import UserError
 
 ODDITY_NAME: Final = "oddity.safetensors"
 _FARTHEST: Final = 5.0  # deviations at which a statistic is as odd as it can be
-_BYTE: Final = 255 / (2 * _FARTHEST)
+_BYTE: Final = 255 / (2 * _FARTHEST)  # steps of a stored reference to a deviation
 
 Floats = NDArray[np.float64]
 
@@ -101,9 +101,8 @@ def save_oddity(oddity: Oddity, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     stored = {field.name: getattr(oddity, field.name) for field in fields(Oddity)}
-    stored["references"] = np.rint((np.clip(oddity.references, -_FARTHEST, _FARTHEST) + _FARTHEST) * _BYTE).astype(
-        np.uint8
-    )
+    near = np.clip(oddity.references, -_FARTHEST, _FARTHEST)
+    stored["references"] = np.rint((near + _FARTHEST) * _BYTE).astype(np.uint8)
     save_file(stored, folder / ODDITY_NAME, metadata={"statistics": " ".join(STATISTICS)})
 
 

@@ -65,6 +65,26 @@ def started(folder: Path) -> ArtifactNetwork:
     return network
 
 
+def train_embedded(minutes: float, start: Path | None) -> None:
+    """Trains on all pictures but those held out, prints what is reached on these, and embeds the network.
+
+    Args:
+        start: a classifier's folder, whose weights the training begins with.
+
+    Raises:
+        UserError: when there are no pictures, or no such classifier.
+    """
+    pictures = artifact_data.load(artifact_data.FOLDER)
+    held = held_out(pictures)
+    print(f"{len(pictures)} pictures of {', '.join(SOURCE_NAMES)}, {int(held.sum())} of them held out")
+    network = started(start) if start else ArtifactNetwork(KINDS)
+    network = train(network, pictures, minutes, STATE, RATE, ~held * emphasis(pictures))
+    for kind, area in areas(network, pictures.select(held)).items():
+        print(f"{kind}: area under the ROC curve {area:.4f}")
+    save_classifier(network, FOLDER, {"revision": REVISION, "licence": "Apache-2.0"})
+    print(f"{sum(p.numel() for p in network.parameters())} parameters in {FOLDER}, used as {EMBEDDED}")
+
+
 def tune(run: Path, out: Path, minutes: float, pictures: Pictures | None) -> ArtifactNetwork:
     """Goes on from the embedded classifier with a run's decisions.
 
@@ -104,32 +124,14 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(60)
     try:
-        work(arguments)
+        if arguments.decisions:
+            known = any(artifact_data.FOLDER.glob("*.safetensors"))
+            rendered = artifact_data.load(artifact_data.FOLDER, _BESIDE_DECISIONS) if known else None
+            tune(arguments.decisions, arguments.out, arguments.minutes, rendered)
+        else:
+            train_embedded(arguments.minutes, arguments.start)
     except UserError as error:
         sys.exit(str(error))
-
-
-def work(arguments: argparse.Namespace) -> None:
-    """Does what was asked for. Raises UserError when there are no pictures, or no decisions, to learn from."""
-    if arguments.decisions:
-        known = any(artifact_data.FOLDER.glob("*.safetensors"))
-        rendered = artifact_data.load(artifact_data.FOLDER, _BESIDE_DECISIONS) if known else None
-        tune(arguments.decisions, arguments.out, arguments.minutes, rendered)
-    else:
-        first(arguments.minutes, arguments.start)
-
-
-def first(minutes: float, start: Path | None) -> None:
-    """Trains on all pictures but those held out, prints what is reached on these, and embeds the network."""
-    pictures = artifact_data.load(artifact_data.FOLDER)
-    held = held_out(pictures)
-    print(f"{len(pictures)} pictures of {', '.join(SOURCE_NAMES)}, {int(held.sum())} of them held out")
-    network = started(start) if start else ArtifactNetwork(KINDS)
-    network = train(network, pictures, minutes, STATE, RATE, ~held * emphasis(pictures))
-    for kind, area in areas(network, pictures.select(held)).items():
-        print(f"{kind}: area under the ROC curve {area:.4f}")
-    save_classifier(network, FOLDER, {"revision": REVISION, "licence": "Apache-2.0"})
-    print(f"{sum(p.numel() for p in network.parameters())} parameters in {FOLDER}, used as {EMBEDDED}")
 
 
 if __name__ == "__main__":

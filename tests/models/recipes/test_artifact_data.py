@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from filters.artifacts import KINDS, NEED_RAW
 from layered.errors import UserError
 from models.recipes import artifact_data
-from models.recipes.artifact_data import SOURCE_NAMES, UNKNOWN, Pictures, labels_of, load, part, parts, without_raw
+from models.recipes.artifact_data import SOURCE_NAMES, UNKNOWN, Pictures, hard_part, labels_of, load, part, parts, without_raw
 from models.recipes.artifact_sources import DRAWN_BY_BACKEND
 from models.recipes.corruptions import APPLICABLE
 
@@ -59,6 +59,16 @@ def test_a_part_holds_each_sound_sample_and_what_it_is_broken_to(source: str) ->
     again = part(source, 0, 2, seed=1)
     assert all(torch.equal(tensor, getattr(again, name)) for name, tensor in vars(made).items())
     assert not torch.equal(made.picture, part(source, 1, 2, seed=1).picture)
+
+
+def test_of_one_hard_kind_each_sample_is_followed_by_itself_broken_where_it_can_be() -> None:
+    # A made-up thing in three was never matted, so that its matte cannot be at fault.
+    made = hard_part("object", "holes", 0, 12, seed=1)
+    sound = made.kind == UNKNOWN
+    assert int(sound.sum()) == 12
+    assert 0 < int((~sound).sum()) < 12
+    assert (made.known[~sound] == 1).all()
+    assert (made.labels[~sound, KINDS.index("holes")] == 1).all()
 
 
 def test_a_folder_is_filled_once_and_read_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
