@@ -9,7 +9,17 @@ from safetensors.torch import save_file
 from filters.artifacts import KINDS, NEED_RAW
 from layered.errors import UserError
 from models.recipes import artifact_data
-from models.recipes.artifact_data import SOURCE_NAMES, UNKNOWN, Pictures, hard_part, labels_of, load, part, parts, without_raw
+from models.recipes.artifact_data import (
+    SOURCE_NAMES,
+    UNKNOWN,
+    Pictures,
+    hard_part,
+    labels_of,
+    load,
+    part,
+    parts,
+    without_raw,
+)
 from models.recipes.artifact_sources import DRAWN_BY_BACKEND
 from models.recipes.corruptions import APPLICABLE
 
